@@ -1,0 +1,101 @@
+"""The user's own cluster in place of the local one: DURAFLEET_CLUSTER=kubeconfig, and only then.
+
+Nothing of it is started or ended here. It has to reach a Temporal (TEMPORAL_ADDRESS, as its pods see it)
+and to have the images: loaded from the archives that are built here, or pushed to a registry and named.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Collection
+from pathlib import Path
+
+from dev.cluster import images
+from dev.cluster.cluster import PARTS, Cluster
+from dev.cluster.layout import ClusterError, cache_dir
+
+MODE = "DURAFLEET_CLUSTER"
+_NAMED = {"operator": "DURAFLEET_OPERATOR_IMAGE", "worker": "DURAFLEET_WORKER_IMAGE"}
+
+
+class ExternalCluster(Cluster):
+    """The cluster of the current kubectl context."""
+
+    def up(self, parts: Collection[str] = PARTS, *, audit: bool = False) -> None:  # noqa: ARG002 - nothing to start
+        """Check that the cluster answers, and that the demo's needs are met.
+
+        Raises:
+            ClusterError: says what is missing.
+        """
+        for program in ("kubectl", "helm"):
+            if shutil.which(program) is None:
+                raise ClusterError(f"{program} is not on PATH; {MODE}=kubeconfig uses your own")
+        self._say(f"using your cluster: {self.kubectl('config', 'current-context').strip()}")
+        self.kubectl("get", "--raw", "/readyz")
+        if "TEMPORAL_ADDRESS" not in os.environ:
+            raise ClusterError("set TEMPORAL_ADDRESS to the host:port of a Temporal that pods of your cluster reach")
+
+    def down(self) -> None:
+        """Leave the cluster alone."""
+        self._say(
+            "your own cluster is left as it is; to remove Durafleet: helm -n durafleet-system uninstall durafleet"
+        )
+
+    @property
+    def running(self) -> bool:
+        return True
+
+    @property
+    def temporal_in_cluster(self) -> str:
+        return os.environ["TEMPORAL_ADDRESS"]
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {}
+
+    def images(self) -> dict[str, str]:
+        """Return the images that the cluster is to use.
+
+        Raises:
+            ClusterError: they were built here, and the cluster has to be given them first.
+        """
+        named = {target: os.environ[name] for target, name in _NAMED.items() if name in os.environ}
+        if len(named) == len(_NAMED):
+            return named
+        archives = [self._archive(target) for target in _NAMED]
+        commands = "\n".join(
+            f"  kind load image-archive {path}    # or: k3d image import {path}" for _, path in archives
+        )
+        variables = " ".join(
+            f"{name}={reference}" for name, (reference, _) in zip(_NAMED.values(), archives, strict=True)
+        )
+        raise ClusterError(
+            f"give your cluster the images, or push them to its registry:\n{commands}\nthen set {variables}"
+        )
+
+    def _archive(self, target: str) -> tuple[str, Path]:
+        reference = images.build_project(target, say=self._say)
+        folder = cache_dir() / "images"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{reference.rpartition('/')[2].replace(':', '-')}.tar"
+        if not path.exists():
+            images.export(reference, path)
+        return reference, path
+
+    def run(self, program: str, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
+        done = subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, check=False)
+        if done.returncode and check:
+            raise ClusterError(f"{program} {' '.join(arguments[:3])}: {done.stderr.strip()}")
+        return done.stdout if done.returncode == 0 else done.stdout + done.stderr
+
+
+def choose_cluster(name: str, **options: object) -> Cluster:
+    """Return the local cluster of this name, or the user's own where DURAFLEET_CLUSTER asks for it.
+
+    Raises:
+        ClusterError: DURAFLEET_CLUSTER has another value.
+    """
+    mode = os.environ.get(MODE, "local")
+    if mode not in ("local", "kubeconfig"):
+        raise ClusterError(f"{MODE}={mode!r}: use local (the default) or kubeconfig")
+    return (ExternalCluster if mode == "kubeconfig" else Cluster)(name, **options)  # type: ignore[arg-type]

@@ -1,0 +1,3 @@
+module durafleet.dev/dev/pause
+
+go 1.26

@@ -1,0 +1,183 @@
+"""`make demo`: a cluster, the operator, a fleet and an agent's run, from nothing, with every step told.
+
+Uses what a user would: Helm installs the charts, kubectl applies examples/quickstart. Ends non-zero,
+with what it knows of the cause, if anything is not as it should be.
+
+DURAFLEET_DEMO_BASE_URL, DURAFLEET_DEMO_MODEL and OPENAI_API_KEY switch from the small local model to
+one of your own.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from dev.cluster import PARTS, Cluster
+from dev.cluster.external import ExternalCluster, choose_cluster
+from dev.cluster.layout import ROOT, ClusterError
+from dev.cluster.model import UPSTREAM
+from dev.install import SYSTEM, install
+
+QUICKSTART = ROOT / "examples/quickstart"
+NAMESPACE = "agents"
+RUN, WORKER = "hello", "assistant"
+PATIENCE = 300.0
+"""Seconds that the run may take."""
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def step(what: str, why: str) -> None:
+    """Tell what comes next and what it is good for."""
+    console.print(f"\n[bold cyan]▸ {what}[/]\n  [dim]{why}[/]")
+
+
+def say(text: str) -> None:
+    console.print(f"  {text}", markup=False)
+
+
+def apply_quickstart(cluster: Cluster) -> None:
+    """Apply the example as it is, or with the user's own model in it."""
+    cluster.kubectl("create", "namespace", NAMESPACE, check=False)
+    key = os.environ.get("OPENAI_API_KEY", "local")
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "model-key", "namespace": NAMESPACE},
+        "stringData": {"OPENAI_API_KEY": key},
+    }
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+    cluster.kubectl("-n", NAMESPACE, "delete", "agentrun", RUN, "--ignore-not-found", "--timeout=150s")
+    for file in sorted(QUICKSTART.glob("*.yaml")):
+        say(f"kubectl -n {NAMESPACE} apply -f {file.relative_to(ROOT)}")
+        cluster.kubectl("-n", NAMESPACE, "apply", "-f", "-", stdin=with_own_model(cluster, file))
+
+
+def with_own_model(cluster: Cluster, file: Path) -> str:
+    """Put the model that the environment names in place of the local one.
+
+    The local cluster's model server passes calls on to the user's API; other clusters reach it themselves.
+    """
+    text = file.read_text()
+    base, model = os.environ.get(UPSTREAM), os.environ.get("DURAFLEET_DEMO_MODEL")
+    if base and isinstance(cluster, ExternalCluster):
+        text = text.replace("http://model.models:8080/v1", base)
+    return text.replace("openai:smollm2-135m-instruct", f"openai:{model}") if model else text
+
+
+def read(cluster: Cluster, kind: str, name: str) -> dict[str, Any]:
+    return dict(json.loads(cluster.kubectl("-n", NAMESPACE, "get", kind, name, "-o", "json")))
+
+
+def condition(body: dict[str, Any], kind: str) -> dict[str, str]:
+    found = [each for each in body.get("status", {}).get("conditions", []) if each["type"] == kind]
+    return dict(found[0]) if found else {"status": "Unknown", "reason": "Pending", "message": "not seen yet"}
+
+
+def follow(cluster: Cluster) -> dict[str, Any]:
+    """Print what changes until the run has ended; return the run.
+
+    Raises:
+        ClusterError: it did not end in time; the message says what it waits for.
+    """
+    end, told = time.monotonic() + PATIENCE, ""
+    while True:
+        run, worker = read(cluster, "agentrun", RUN), read(cluster, "agentworker", WORKER)
+        ready = condition(worker, "Ready")
+        line = f"AgentWorker {ready['reason']}; AgentRun {run.get('status', {}).get('state') or 'Pending'}"
+        if line != told:
+            say(line)
+            told = line
+        if condition(run, "Succeeded")["status"] != "Unknown":
+            return run
+        if time.monotonic() > end:
+            raise ClusterError(f"the run has not ended after {PATIENCE:.0f} s: {told}. {ready['message']}")
+        time.sleep(0.5)
+
+
+def report(cluster: Cluster, run: dict[str, Any]) -> bool:
+    """Print the table, the answer and where to look next; tell whether all is well."""
+    status = run["status"]
+    table = Table(title="What there is now", title_justify="left")
+    for column in ("kind", "name", "state", "says"):
+        table.add_column(column, overflow="fold")
+    for kind, name in (("agentworker", WORKER), ("agentrun", RUN)):
+        body = read(cluster, kind, name)
+        ready = condition(body, "Ready")
+        table.add_row(body["kind"], f"{NAMESPACE}/{name}", ready["reason"], ready["message"])
+    console.print(table)
+    succeeded = condition(run, "Succeeded")["status"] == "True"
+    if succeeded:
+        console.print(f"\n[bold green]The agent's answer:[/]\n{status['result']['preview']}", markup=True)
+    else:
+        failure = status.get("failure", {})
+        console.print(f"[bold red]The run failed:[/] {failure.get('type')}: {failure.get('message')}")
+        diagnose(cluster)
+    say_where(cluster, status["workflow"]["id"])
+    return succeeded
+
+
+def say_where(cluster: Cluster, workflow: str) -> None:
+    """Tell where to look next."""
+    console.print("\n[bold]Where to look next[/]")
+    for line in (
+        'eval "$(make -s env)"                                 # kubectl, helm and temporal of this cluster',
+        f"kubectl -n {NAMESPACE} get agentworkers,agentruns",
+        f"kubectl -n {NAMESPACE} describe agentrun {RUN}",
+        f"temporal workflow show --workflow-id {workflow}",
+        *([] if isinstance(cluster, ExternalCluster) else [f"{cluster.temporal.ui}    # Temporal's UI"]),
+        "make down                                            # leaves nothing but the caches",
+    ):
+        say(line)
+
+
+def diagnose(cluster: Cluster) -> None:
+    """Print what helps to find out why."""
+    console.print("\n[bold]What the cluster says[/]")
+    for arguments in (
+        ("-n", NAMESPACE, "get", "agentworkers,agentruns,pods", "-o", "wide"),
+        ("-n", NAMESPACE, "get", "events", "--sort-by=.lastTimestamp"),
+        ("-n", NAMESPACE, "logs", "-l", f"durafleet.dev/worker={WORKER}", "--tail=20"),
+        ("-n", SYSTEM, "logs", "deployment/durafleet", "--tail=20"),
+    ):
+        console.print(f"$ kubectl {' '.join(arguments)}", markup=False)
+        console.print(cluster.kubectl(*arguments, check=False), markup=False)
+
+
+def demo(cluster: Cluster) -> bool:
+    """Run the demo; tell whether all is well."""
+    step("A Kubernetes cluster, Temporal and a small language model", "Real ones, on this machine alone; built once.")
+    cluster.up([part for part in PARTS if part != "images"])
+    step("The operator and its CRDs, by Helm", "From images built here from the project's own Dockerfile.")
+    install(cluster, say=say)
+    step("A fleet and a run", "An AgentWorker becomes pods that poll a task queue; an AgentRun becomes one workflow.")
+    apply_quickstart(cluster)
+    return report(cluster, follow(cluster))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--name", default="demo", help="which local cluster (default: demo)")
+    name = parser.parse_args().name
+    started = time.monotonic()
+    cluster: Cluster | None = None
+    try:
+        cluster = choose_cluster(name, say=say)
+        good = demo(cluster)
+    except ClusterError as error:
+        console.print(f"\n[bold red]The demo failed:[/] {error}")
+        if cluster is not None and cluster.running:
+            diagnose(cluster)
+        return 1
+    console.print(f"\n[dim]{time.monotonic() - started:.0f} s in all[/]")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
