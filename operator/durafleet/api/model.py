@@ -1,0 +1,112 @@
+"""The base of every API model: camelCase on the wire, unknown fields kept out, rules beside the fields.
+
+A model is the single source of a resource's schema (`crd.py` renders it), of its documentation
+and of what the operator reads. What a JSON schema cannot say stands in `rules` as CEL.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+GROUP = "durafleet.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One CEL rule of the CRD (`x-kubernetes-validations`) and the words a user sees when it fails."""
+
+    expression: str
+    message: str
+
+
+class Model(BaseModel):
+    """A part of a resource. Unknown fields are ignored: the API server has pruned them already."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, use_enum_values=False
+    )
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    def wire(self) -> dict[str, Any]:
+        """Return the camelCase JSON form, absent fields left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+IMMUTABLE: JsonDict = {"x-durafleet-immutable": True}
+"""Marks a field as a run input; `crd.py` turns all of them into one rule at the spec's level."""
+
+ANY_JSON: JsonDict = {"x-kubernetes-preserve-unknown-fields": True}
+"""Marks a field that takes any JSON value."""
+
+
+def list_map(key: str, *rules: Rule) -> JsonDict:
+    """Mark a list whose items are told apart by `key`, and say what must hold for the list as a whole."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key], **_validations(*rules)}
+
+
+def _validations(*rules: Rule) -> JsonDict:
+    validations: list[JsonValue] = [{"rule": rule.expression, "message": rule.message} for rule in rules]
+    return {"x-kubernetes-validations": validations} if validations else {}
+
+
+_IS_DURATION = "matches('^([0-9]{1,9}(ms|s)|[0-9]{1,7}m|[0-9]{1,5}h)+$')"
+"""Bounded, because CEL's duration() fails on what does not fit 292 years, in words that help nobody."""
+
+
+def longer_than_zero(field: str) -> Rule:
+    """Refuse a duration of 0; one that is not a duration has been refused already."""
+    ordered = f"duration(self.{field}) > duration('0s')"
+    return Rule(f"!self.{field}.{_IS_DURATION} || {ordered}", f"{field} must be longer than 0s")
+
+
+def shorter_than(field: str, other: str, *, or_equal: bool = False) -> Rule:
+    """Compare two durations of an object."""
+    ordered = f"duration(self.{field}) {'<=' if or_equal else '<'} duration(self.{other})"
+    message = f"{field} must not be longer than {other}" if or_equal else f"{field} must be shorter than {other}"
+    return Rule(f"!self.{field}.{_IS_DURATION} || !self.{other}.{_IS_DURATION} || {ordered}", message)
+
+
+Duration = Annotated[
+    str,
+    Field(
+        pattern=r"^([0-9]+(ms|s|m|h))+$",
+        max_length=32,
+        examples=["90s", "1h30m"],
+        json_schema_extra=_validations(
+            Rule(
+                f"self.{_IS_DURATION}",
+                "must be a duration such as 90s or 1h30m: whole numbers with h (up to 5 digits), m, s or ms",
+            )
+        ),
+    ),
+]
+"""A length of time, kept as the user wrote it (rewriting it would read as drift to GitOps tools)."""
+
+Quantity = Annotated[
+    int | str,
+    Field(
+        json_schema_extra={
+            "maxLength": 32,
+            "pattern": r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
+        },
+        examples=["500m", "256Mi"],
+    ),
+]
+"""An amount of a compute resource, as in a pod; not negative."""
+
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+ObjectName = Annotated[
+    str,
+    Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
+]
+
+
+class ObjectRef(Model):
+    """A reference to an object in the same namespace."""
+
+    name: ObjectName = Field(description="Name of the object, in this namespace.")

@@ -1,0 +1,135 @@
+"""The reference pages of docs/reference, rendered from the same schemas as the CRDs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from durafleet.api.contract import ErrorType
+from durafleet.api.model import API_VERSION
+from durafleet.api.reasons import ERRORS, REASONS
+from durafleet.api.schema import Schema
+
+_BOUNDS = (
+    ("minimum", "maximum", ""),
+    ("minLength", "maxLength", " characters"),
+    ("minItems", "maxItems", " items"),
+    ("minProperties", "maxProperties", " entries"),
+)
+"""Pairs of keywords, and what they count."""
+
+
+def page(kind: str, *, short_name: str, schema: Schema) -> str:
+    """Write the page of one kind: its fields, its rules, and the reasons of its conditions."""
+    spec, status = schema["properties"]["spec"], schema["properties"]["status"]
+    parts = [
+        f"# {kind}",
+        f"`apiVersion: {API_VERSION}`, `kind: {kind}`, short name `{short_name}`.",
+        schema["description"],
+        "## spec",
+        spec["description"],
+        _table(spec),
+        "### Rules",
+        "What the API server refuses, besides types and bounds:",
+        "\n".join(f"- `{where}`: {message}" for where, message in _rules(schema, "")),
+        "## status",
+        status["description"],
+        _table(status),
+        "## Reasons",
+        "A condition's `reason` is one word that scripts may rely on; its `message` says more.",
+        _reasons(kind),
+    ]
+    if kind == "AgentRun":
+        parts += ["## Failure types", "Values of `status.failure.type` for declared agents.", _errors()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(schema: Schema) -> str:
+    lines = ["| Field | Type | Default | Meaning |", "|---|---|---|---|"]
+    for path, field, required in _fields(schema, ""):
+        default = "*required*" if required else _default(field)
+        meaning = _cell(". ".join(part for part in (field.get("description", "").rstrip("."), _bounds(field)) if part))
+        lines.append(f"| `{path}` | {_type(field)} | {default} | {meaning}{'.' if meaning else ''} |")
+    return "\n".join(lines)
+
+
+def _fields(schema: Schema, prefix: str) -> Iterator[tuple[str, Schema, bool]]:
+    for name, field in schema.get("properties", {}).items():
+        path = f"{prefix}{name}"
+        yield path, field, name in schema.get("required", ())
+        yield from _fields(field, f"{path}.")
+        if "items" in field:
+            yield from _fields(field["items"], f"{path}[].")
+
+
+def _type(field: Schema) -> str:
+    if field.get("x-kubernetes-int-or-string"):
+        return "integer or string"
+    if "type" not in field:
+        return "any"
+    kind = str(field["type"])
+    if kind == "array":
+        return f"list of {_type(field['items'])}"
+    if isinstance(field.get("additionalProperties"), dict):
+        return f"map of {_type(field['additionalProperties'])}"
+    return kind
+
+
+def _default(field: Schema) -> str:
+    default = field.get("default")
+    if default is None or _shown_below(field):
+        return ""
+    return f"`{_compact(default)}`"
+
+
+def _shown_below(field: Schema) -> bool:
+    """Whether the default only repeats what the fields of an object say themselves."""
+    fields = field.get("properties", {})
+    return isinstance(field["default"], dict) and all(
+        fields[name].get("default") == value for name, value in field["default"].items()
+    )
+
+
+def _compact(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_compact(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
+def _bounds(field: Schema) -> str:
+    bounds = [_range(field.get(low), field.get(high), unit) for low, high, unit in _BOUNDS]
+    if "enum" in field:
+        bounds.append("one of " + ", ".join(f"`{value}`" for value in field["enum"]))
+    if "pattern" in field and "x-kubernetes-validations" not in field:
+        bounds.append(f"matches `{field['pattern']}`")
+    text = "; ".join(bound for bound in bounds if bound)
+    return text[:1].upper() + text[1:]
+
+
+def _range(low: int | None, high: int | None, unit: str) -> str:
+    if high is None:
+        return "" if low is None else f"at least {low}{unit}"
+    return f"at most {high}{unit}" if low is None else f"{low} to {high}{unit}"
+
+
+def _rules(schema: Schema, path: str) -> Iterator[tuple[str, str]]:
+    for rule in schema.get("x-kubernetes-validations", ()):
+        yield path or "metadata", rule["message"]
+    for name, field in schema.get("properties", {}).items():
+        yield from _rules(field, f"{path}.{name}" if path else name)
+    if "items" in schema:
+        yield from _rules(schema["items"], f"{path}[]")
+
+
+def _reasons(kind: str) -> str:
+    lines = ["| Reason | Meaning | What to do |", "|---|---|---|"]
+    lines += [f"| `{reason}` | {doc.meaning} | {doc.remedy} |" for reason, doc in REASONS.items() if kind in doc.kinds]
+    return "\n".join(lines)
+
+
+def _errors() -> str:
+    lines = ["| Type | Meaning |", "|---|---|"]
+    lines += [f"| `{error}` | {ERRORS[error]} |" for error in ErrorType]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
