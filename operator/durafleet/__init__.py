@@ -1,0 +1,1 @@
+"""Durafleet's operator: AgentWorkers become fleets, AgentRuns become workflow executions."""

@@ -1,0 +1,43 @@
+"""The operator's process: settings, logs, run, exit code.
+
+Exit codes: 0 stopped as asked; 1 something died, start me again; 2 the settings are wrong.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from typing import NoReturn
+
+from durafleet.app import main as run_operator
+from durafleet.config import load_settings
+from durafleet.errors import ConfigurationError
+from durafleet.telemetry import configure_logging
+
+
+def main() -> None:
+    """Run the operator and end the process with its exit code."""
+    try:
+        settings = load_settings()
+        configure_logging(level=settings.log_level, style=settings.log_format)
+        asyncio.run(run_operator(settings))
+        _leave(0)
+    except ConfigurationError as error:
+        print(f"durafleet-operator: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(0)
+    except BaseException:
+        logging.getLogger("durafleet").exception("the operator dies; its next start goes on where it is")
+        _leave(1)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: Temporal's client can abort an interpreter that shuts down in order (sdk-python#300)."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The operator's settings: DURAFLEET_* variables, set by the chart's values."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from durafleet.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """All that can be set. Lists are written with commas."""
+
+    model_config = SettingsConfigDict(env_prefix="DURAFLEET_", frozen=True)
+
+    temporal_address: str | None = Field(
+        default=None, pattern=r"^.+:[0-9]{1,5}$", description="host:port of the default connection; none unless set."
+    )
+    temporal_namespace: str = Field(
+        default="default", min_length=1, description="Temporal namespace of the default connection."
+    )
+    worker_image: str | None = Field(default=None, description="Image of AgentWorkers that name none.")
+    worker_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    worker_image_pull_secrets: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Pull secrets of all workers."
+    )
+    watch_namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Namespaces to watch; empty: all."
+    )
+    http_port: int = Field(default=8080, ge=0, le=65535, description="Port of /livez, /readyz and /metrics.")
+    http_host: str = "0.0.0.0"  # noqa: S104 - a pod's probes come from outside it
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "plain"] = "json"
+    concurrency: int = Field(default=16, ge=1, le=512, description="AgentRuns worked on at the same time.")
+
+    @field_validator("worker_image_pull_secrets", "watch_namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("temporal_address", "worker_image", "worker_image_pull_policy", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigurationError: names each wrong variable and what is wrong with it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"DURAFLEET_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError("; ".join(lines)) from error

@@ -1,0 +1,1 @@
+"""The loops: observe, plan (core), act, write the status if it changed."""

@@ -1,0 +1,65 @@
+"""The loop of TemporalConnections: can they be used, and if not, why."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from durafleet.api.status import Reason
+from durafleet.controllers.queue import KeyedQueue
+from durafleet.controllers.runs import RunController
+from durafleet.controllers.workers import WorkerController
+from durafleet.controllers.world import World, verdict_of
+from durafleet.core.conditions import Verdict
+from durafleet.core.connections import Check, plan_connection
+from durafleet.core.execution import Target
+from durafleet.core.objects import Key
+from durafleet.core.targets import connection_target
+from durafleet.errors import DurafleetError, NotFound
+from durafleet.kube.resources import CONNECTIONS, write_status
+
+
+class ConnectionController:
+    """Checks connections and wakes whoever waits for one."""
+
+    def __init__(self, world: World, workers: WorkerController, runs: RunController) -> None:
+        self._world = world
+        self._workers = workers
+        self._runs = runs
+        self.queue: KeyedQueue[Key] = KeyedQueue("temporalconnections", self.reconcile, concurrency=4)
+
+    def observe(self, event: Mapping[str, Any]) -> None:
+        """Take in a watch event; workers and runs of the namespace may wait for it."""
+        key = self._world.connections.observe(event)
+        self.queue.mark(key)
+        self._workers.wake(tenant=key[0])
+        self._runs.wake(tenant=key[0])
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Check one connection; return when to check again."""
+        connection = self._world.connections.get(key)
+        if connection is None:
+            self.queue.forget(key)
+            return None
+        check = await self._check(connection_target(connection))
+        plan = plan_connection(connection, check, now=self._world.now())
+        if plan.status is not None and plan.status != connection.status:
+            try:
+                body = await write_status(
+                    self._world.kube, CONNECTIONS, connection, plan.status.wire(), connection.status.wire()
+                )
+            except NotFound:
+                return None
+            self._world.connections.put(body)
+        return plan.requeue
+
+    async def _check(self, target: Target) -> Check:
+        try:
+            link = await self._world.pool.link(target)
+            await link.prepare()
+        except DurafleetError as error:
+            return Check(verdict_of(error, target))
+        words = f"Temporal {link.server_version or ''} at {target.address} serves namespace {target.namespace!r}."
+        if link.advice is not None:
+            words += (
+                f" Progress is not indexed, because its search attributes are missing; register them: {link.advice}"
+            )
+        return Check(Verdict(Reason.REACHABLE, words), link.server_version)

@@ -1,0 +1,60 @@
+"""The latest known object per key: fed by watches and by the answers to our own writes."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from durafleet.core.objects import Key
+
+logger = logging.getLogger(__name__)
+
+
+class Versioned(Protocol):
+    """What a store needs of an object."""
+
+    @property
+    def resource_version(self) -> str: ...
+
+
+T = TypeVar("T", bound=Versioned)
+
+
+class Store(Generic[T]):
+    """Objects of one kind. An older version never replaces a newer one."""
+
+    def __init__(self, read: Callable[[Mapping[str, Any]], T]) -> None:
+        self._read = read
+        self._objects: dict[Key, T] = {}
+
+    def observe(self, event: Mapping[str, Any]) -> Key:
+        """Take in a watch event; return the key it is about."""
+        body = event["object"]
+        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        if event.get("type") == "DELETED":
+            self._objects.pop(key, None)
+        else:
+            self.put(body)
+        return key
+
+    def put(self, body: Mapping[str, Any]) -> None:
+        """Keep an object unless a newer version of it is known."""
+        meta = body["metadata"]
+        key = (meta["namespace"], meta["name"])
+        known = self._objects.get(key)
+        if known is not None and int(known.resource_version) >= int(meta["resourceVersion"]):
+            return
+        try:
+            self._objects[key] = self._read(body)
+        except ValidationError as error:
+            logger.error("%s %s/%s does not fit its schema; upgrade the CRDs: %s", body.get("kind"), *key, error)
+
+    def get(self, key: Key) -> T | None:
+        return self._objects.get(key)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(list(self._objects.values()))
+
+    def __len__(self) -> int:
+        return len(self._objects)

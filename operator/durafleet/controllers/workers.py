@@ -1,0 +1,199 @@
+"""The loop of AgentWorkers: their objects, their pods and who polls."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from durafleet.controllers.queue import KeyedQueue
+from durafleet.controllers.runs import RunController
+from durafleet.controllers.world import World, verdict_of
+from durafleet.core.actions import ApplyObject, DeleteObject, Plan
+from durafleet.core.conditions import Verdict
+from durafleet.core.deployment import WORKER_LABEL, agents_name, config_map, deployment, digest, selector
+from durafleet.core.execution import Target
+from durafleet.core.objects import Key, Worker
+from durafleet.core.pollers import Pod, pod_problem, polling_pods
+from durafleet.core.targets import task_queue_of
+from durafleet.core.workers import Rollout, WorkerWorld, invalid_worker, plan_worker
+from durafleet.errors import DurafleetError, NotFound
+from durafleet.kube.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    OWNED,
+    WORKERS,
+    announce,
+    apply,
+    delete,
+    list_pods,
+    read,
+    write_status,
+)
+from durafleet.kube.views import current_pods, rollout_of
+from durafleet.temporal.pollers import pollers
+
+STEPS = 6
+
+
+@dataclass
+class Memory:
+    """What we last applied, so that a later edit by others shows."""
+
+    uid: str
+    deployment: tuple[str, int] | None = None  # digest of the manifest, generation after it
+    agents: str | None = None  # digest of the ConfigMap's manifest
+    agents_exist: bool | None = None
+
+
+class WorkerController:
+    """Brings AgentWorkers and their Deployments together."""
+
+    def __init__(self, world: World, runs: RunController, *, concurrency: int = 4) -> None:
+        self._world = world
+        self._runs = runs
+        self._memory: dict[Key, Memory] = {}
+        self._deployments: dict[Key, dict[str, Any]] = {}
+        self.queue: KeyedQueue[Key] = KeyedQueue("agentworkers", self.reconcile, concurrency=concurrency)
+
+    def observe(self, event: Mapping[str, Any]) -> None:
+        """Take in a watch event of an AgentWorker; its runs may wait for it."""
+        key = self._world.workers.observe(event)
+        self.queue.mark(key)
+        self._runs.wake(tenant=key[0], worker=key[1])
+
+    def observe_deployment(self, event: Mapping[str, Any]) -> None:
+        """Take in a watch event of a Deployment of ours."""
+        body = event["object"]
+        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        if event.get("type") == "DELETED":
+            self._deployments.pop(key, None)
+        else:
+            self._keep(body)
+        self.queue.mark((key[0], body["metadata"].get("labels", {}).get(WORKER_LABEL, key[1])))
+
+    def wake(self, *, tenant: str) -> None:
+        """Look again at the workers of a namespace."""
+        for worker in self._world.workers:
+            if worker.namespace == tenant:
+                self.queue.mark(worker.key)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one worker as far as it goes now; return when to look again."""
+        for _ in range(STEPS):
+            worker = self._world.workers.get(key)
+            if worker is None:
+                self._memory.pop(key, None)
+                self.queue.forget(key)
+                return None
+            memory = self._remember(worker)
+            surroundings = await self._surroundings(worker, memory)
+            plan = plan_worker(worker, surroundings, defaults=self._world.worker_defaults, now=self._world.now())
+            if not plan.actions and (plan.status is None or plan.status == worker.status):
+                return plan.requeue
+            await self._carry_out(worker, memory, plan)
+        raise RuntimeError(f"AgentWorker {key}: the plan did not settle in {STEPS} steps")
+
+    async def _surroundings(self, worker: Worker, memory: Memory) -> WorkerWorld:
+        name = worker.spec.connection_ref.name if worker.spec.connection_ref else None
+        target = self._world.target(worker.namespace, name)
+        if isinstance(target, Verdict) or invalid_worker(worker, self._world.worker_defaults) is not None:
+            return WorkerWorld(target=target)
+        rollout = await self._rollout(worker, memory, target)
+        await self._know_agents(worker, memory)
+        problem, polling, trouble = await self._look(worker, rollout, target)
+        return WorkerWorld(
+            target=target,
+            rollout=rollout,
+            agents_applied=memory.agents == digest(config_map(worker)),
+            agents_exist=bool(memory.agents_exist),
+            pod_problem=problem,
+            pollers=polling,
+            trouble=trouble,
+        )
+
+    async def _rollout(self, worker: Worker, memory: Memory, target: Target) -> Rollout | None:
+        body = self._deployments.get(worker.key)
+        if body is None and memory.deployment is None:  # a Deployment without our label is not in the watch
+            body = await read(self._world.kube, DEPLOYMENTS, worker.namespace, worker.name)
+            if body is not None:
+                self._keep(body)
+        if body is None:
+            return None
+        wanted = digest(deployment(worker, target, self._world.worker_defaults))
+        applied = memory.deployment == (wanted, body["metadata"].get("generation", 0))
+        return rollout_of(body, owner_uid=worker.uid, applied=applied)
+
+    async def _know_agents(self, worker: Worker, memory: Memory) -> None:
+        if memory.agents_exist is None:
+            found = await read(self._world.kube, CONFIG_MAPS, worker.namespace, agents_name(worker))
+            memory.agents_exist = found is not None and _controlled(found, worker.uid)
+
+    async def _look(
+        self, worker: Worker, rollout: Rollout | None, target: Target
+    ) -> tuple[Verdict | None, int | None, Verdict | None]:
+        """Look at the pods, and once they run at who polls."""
+        if rollout is None or not rollout.applied or not rollout.owned or worker.spec.replicas == 0:
+            return None, None, None
+        pods = current_pods(await list_pods(self._world.kube, worker.namespace, selector(worker)))
+        if not rollout.settled:
+            image = worker.spec.image or self._world.worker_defaults.image or ""
+            return pod_problem(pods, image=image), None, None
+        return await self._who_polls(worker, target, pods)
+
+    async def _who_polls(
+        self, worker: Worker, target: Target, pods: list[Pod]
+    ) -> tuple[Verdict | None, int | None, Verdict | None]:
+        try:
+            link = await self._world.pool.ready(target)
+            return None, polling_pods(pods, await pollers(link, task_queue_of(worker))), None
+        except DurafleetError as error:
+            return None, None, verdict_of(error, target)
+
+    async def _carry_out(self, worker: Worker, memory: Memory, plan: Plan[Any]) -> None:
+        for announcement in plan.announcements:
+            await announce(self._world.kube, WORKERS, worker, announcement, now=self._world.now())
+        for action in plan.actions:
+            match action:
+                case ApplyObject(manifest=manifest):
+                    await self._apply(memory, manifest)
+                case DeleteObject(kind=kind, name=name):
+                    await delete(self._world.kube, OWNED[kind], worker.namespace, name)
+                    memory.agents_exist, memory.agents = False, None
+                case _:
+                    raise TypeError(f"no AgentWorker can ask for {action!r}")
+        if not plan.actions and plan.status is not None:
+            try:
+                before = worker.status.wire()
+                body = await write_status(self._world.kube, WORKERS, worker, plan.status.wire(), before)
+            except NotFound:
+                return
+            self._world.workers.put(body)
+
+    async def _apply(self, memory: Memory, manifest: dict[str, Any]) -> None:
+        body = await apply(self._world.kube, manifest)
+        if manifest["kind"] == "ConfigMap":
+            memory.agents, memory.agents_exist = digest(manifest), True
+            return
+        self._keep(body)
+        memory.deployment = (digest(manifest), body["metadata"].get("generation", 0))
+
+    def _keep(self, body: Mapping[str, Any]) -> None:
+        meta = body["metadata"]
+        key = (meta["namespace"], meta["name"])
+        known = self._deployments.get(key)
+        if known is None or int(known["metadata"]["resourceVersion"]) < int(meta["resourceVersion"]):
+            slim = {name: value for name, value in meta.items() if name != "managedFields"}
+            self._deployments[key] = {
+                "metadata": slim,
+                "spec": {"replicas": body["spec"].get("replicas", 1)},
+                "status": body.get("status", {}),
+            }
+
+    def _remember(self, worker: Worker) -> Memory:
+        memory = self._memory.get(worker.key)
+        if memory is None or memory.uid != worker.uid:
+            memory = self._memory[worker.key] = Memory(worker.uid)
+        return memory
+
+
+def _controlled(body: Mapping[str, Any], uid: str) -> bool:
+    return any(owner["uid"] == uid for owner in body["metadata"].get("ownerReferences") or ())

@@ -1,0 +1,56 @@
+"""What all controllers share: clients, the latest objects, the operator's defaults and the clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from durafleet.api.status import Reason
+from durafleet.controllers.store import Store
+from durafleet.core.conditions import Verdict
+from durafleet.core.deployment import WorkerDefaults
+from durafleet.core.execution import Target
+from durafleet.core.objects import Connection, Run, Worker, read_connection, read_run, read_worker
+from durafleet.core.targets import DefaultConnection, resolve_target
+from durafleet.errors import Denied, DurafleetError, NamespaceNotFound
+from durafleet.kube.client import KubeClient
+from durafleet.temporal.connections import Pool
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class World:
+    """The operator's surroundings."""
+
+    kube: KubeClient
+    pool: Pool
+    default_connection: DefaultConnection
+    worker_defaults: WorkerDefaults
+    now: Callable[[], datetime] = utc_now
+    runs: Store[Run] = field(default_factory=lambda: Store(read_run))
+    workers: Store[Worker] = field(default_factory=lambda: Store(read_worker))
+    connections: Store[Connection] = field(default_factory=lambda: Store(read_connection))
+
+    def target(self, tenant: str, connection: str | None) -> Target | Verdict:
+        """Resolve a connection's name as one Kubernetes namespace means it."""
+        known = self.connections.get((tenant, connection)) if connection is not None else None
+        return resolve_target(tenant, connection, connection=known, default=self.default_connection)
+
+
+def verdict_of(error: DurafleetError, target: Target) -> Verdict:
+    """Say what an error of Temporal means for whoever waits for it."""
+    place = f"Temporal at {target.address}"
+    if isinstance(error, NamespaceNotFound):
+        return Verdict(
+            Reason.NAMESPACE_NOT_FOUND,
+            f"{place} has no namespace {target.namespace!r}; create it (temporal operator namespace create "
+            f"--namespace {target.namespace}) or correct the connection's namespace.",
+        )
+    if isinstance(error, Denied):
+        return Verdict(Reason.ACCESS_DENIED, f"{place}: {error}")
+    return Verdict(
+        Reason.TEMPORAL_UNAVAILABLE,
+        f"{place} cannot be used now: {error}. It is tried again; if this lasts, check the address and the network.",
+    )

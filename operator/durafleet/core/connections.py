@@ -1,0 +1,52 @@
+"""What the status of a TemporalConnection says about the last attempt to use it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from durafleet.api.connection import TemporalConnectionStatus
+from durafleet.api.status import Reason
+from durafleet.core.actions import Plan
+from durafleet.core.conditions import Summary, Verdict
+from durafleet.core.objects import Connection
+
+CHECK_EVERY = 60.0
+"""Seconds between checks of a connection that works."""
+RETRY_EVERY = 5.0
+"""Seconds between checks of one that does not."""
+PERSON_NEEDED = frozenset({Reason.NAMESPACE_NOT_FOUND, Reason.ACCESS_DENIED})
+"""Reasons that only a person can mend."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What came of connecting.
+
+    Attributes:
+        verdict: REACHABLE, or why not.
+        server_version: as the server reports it; None if it was not reached.
+    """
+
+    verdict: Verdict
+    server_version: str | None = None
+
+
+def plan_connection(connection: Connection, check: Check, *, now: datetime) -> Plan[TemporalConnectionStatus]:
+    """Decide the status after a check."""
+    if connection.deleted is not None:
+        return Plan()
+    reachable = check.verdict.reason == Reason.REACHABLE
+    stalled = check.verdict.reason in PERSON_NEEDED
+    summary = Summary(
+        ready="True" if reachable else "False",
+        verdict=check.verdict,
+        reconciling=not reachable and not stalled,
+        stalled=stalled,
+    )
+    status = connection.status.model_copy(
+        update={
+            "observed_generation": connection.generation,
+            "conditions": summary.conditions(connection.status.conditions, generation=connection.generation, now=now),
+            "server_version": check.server_version or connection.status.server_version,
+        }
+    )
+    return Plan(status=status, requeue=CHECK_EVERY if reachable else RETRY_EVERY)

@@ -1,0 +1,188 @@
+"""From an AgentWorker to the objects it owns: a Deployment, and a ConfigMap with its declared agents.
+
+The manifests are what server-side apply sends: only fields that we mean to own.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from durafleet.api.agents import AgentsFile
+from durafleet.api.contract import Env
+from durafleet.api.durations import parse_duration
+from durafleet.api.model import API_VERSION
+from durafleet.core.execution import Target
+from durafleet.core.objects import Worker
+from durafleet.core.starting import activity_options
+from durafleet.core.targets import fleet_of, task_queue_of
+
+WORKER_LABEL = "durafleet.dev/worker"
+"""Label of everything that belongs to a fleet; its value is the AgentWorker's name."""
+CONTAINER = "worker"
+AGENTS_PATH = "/etc/durafleet/agents.json"
+READY_FILE = "/tmp/ready"  # noqa: S108 - an emptyDir of the pod, named by the worker image's contract
+DRAIN_MARGIN = 10
+"""Seconds between the end of a drain and the end of the pod's grace period."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerDefaults:
+    """What the release decides for workers that do not say."""
+
+    image: str | None
+    image_pull_policy: str | None = None
+    image_pull_secrets: tuple[str, ...] = ()
+
+
+def labels(worker: Worker) -> dict[str, str]:
+    """Return the labels of a fleet's objects; an AgentWorker's name is at most 63 characters (its CRD)."""
+    return {
+        "app.kubernetes.io/managed-by": "durafleet",
+        "app.kubernetes.io/component": "agent-worker",
+        WORKER_LABEL: worker.name,
+    }
+
+
+def selector(worker: Worker) -> str:
+    """Return the label selector of the fleet's pods as text."""
+    return f"{WORKER_LABEL}={worker.name}"
+
+
+def agents_name(worker: Worker) -> str:
+    return f"{worker.name}-agents"
+
+
+def agents_json(worker: Worker) -> str:
+    """Write the agents file: stable text, so that its hash tells whether the agents changed."""
+    return json.dumps(AgentsFile(agents=worker.spec.agents).wire(), sort_keys=True, ensure_ascii=False)
+
+
+def config_map(worker: Worker) -> dict[str, Any]:
+    """Build the ConfigMap with the declared agents."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(worker, agents_name(worker)),
+        "data": {"agents.json": agents_json(worker)},
+    }
+
+
+def deployment(worker: Worker, target: Target, defaults: WorkerDefaults) -> dict[str, Any]:
+    """Build the fleet's Deployment."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(worker, worker.name),
+        "spec": {
+            "replicas": worker.spec.replicas,
+            "selector": {"matchLabels": {WORKER_LABEL: worker.name}},
+            "progressDeadlineSeconds": 600,
+            "template": _pod_template(worker, target, defaults),
+        },
+    }
+
+
+def digest(manifest: dict[str, Any]) -> str:
+    """Tell manifests apart."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _metadata(worker: Worker, name: str) -> dict[str, Any]:
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": "AgentWorker",
+        "name": worker.name,
+        "uid": worker.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {"name": name, "namespace": worker.namespace, "labels": labels(worker), "ownerReferences": [owner]}
+
+
+def _pod_template(worker: Worker, target: Target, defaults: WorkerDefaults) -> dict[str, Any]:
+    drain = int(parse_duration(worker.spec.drain_timeout).total_seconds())
+    volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
+    annotations = {}
+    if worker.spec.agents:
+        volumes.append({"name": "agents", "configMap": {"name": agents_name(worker)}})
+        annotations["durafleet.dev/agents-hash"] = hashlib.sha256(agents_json(worker).encode()).hexdigest()[:16]
+    spec: dict[str, Any] = {
+        "automountServiceAccountToken": worker.spec.service_account_name is not None,
+        "terminationGracePeriodSeconds": drain + DRAIN_MARGIN,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(worker, target, defaults)],
+        "volumes": volumes,
+    }
+    if worker.spec.service_account_name is not None:
+        spec["serviceAccountName"] = worker.spec.service_account_name
+    if defaults.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in defaults.image_pull_secrets]
+    return {"metadata": {"labels": labels(worker), "annotations": annotations}, "spec": spec}
+
+
+def _container(worker: Worker, target: Target, defaults: WorkerDefaults) -> dict[str, Any]:
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the root file system is read-only
+    if worker.spec.agents:
+        mounts.append({"name": "agents", "mountPath": AGENTS_PATH.rpartition("/")[0], "readOnly": True})  # type: ignore[dict-item]
+    container: dict[str, Any] = {
+        "name": CONTAINER,
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # its last words become the condition's message
+        "image": worker.spec.image or defaults.image,
+        "env": environment(worker, target),
+        "resources": worker.spec.resources.wire(),
+        "volumeMounts": mounts,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    if worker.spec.agents:  # images that bring their own workflows need not know about the ready file
+        container["readinessProbe"] = {"exec": {"command": ["test", "-f", READY_FILE]}, "periodSeconds": 2}
+    policy = worker.spec.image_pull_policy or (None if worker.spec.image else defaults.image_pull_policy)
+    if policy is not None:
+        container["imagePullPolicy"] = policy
+    if worker.spec.env_from:
+        container["envFrom"] = worker.spec.env_from
+    return container
+
+
+def _plain(seconds: float) -> str:
+    """Write seconds without an exponent; whole ones without a fraction."""
+    return str(int(seconds)) if seconds == int(seconds) else repr(seconds)
+
+
+def reserved_variables() -> frozenset[str]:
+    """Return the variables that a user cannot set: the contract's own."""
+    return frozenset(Env)
+
+
+def environment(worker: Worker, target: Target) -> list[dict[str, Any]]:
+    """Build the container's variables: the contract, then the user's."""
+    spec, options = worker.spec, activity_options(worker.spec)
+    seconds = {
+        Env.WORKFLOW_TIMEOUT: parse_duration(spec.timeouts.workflow).total_seconds(),
+        Env.ACTIVITY_TIMEOUT: options.start_to_close,
+        Env.HEARTBEAT_TIMEOUT: options.heartbeat,
+        Env.DRAIN_TIMEOUT: parse_duration(spec.drain_timeout).total_seconds(),
+    }
+    contract = {
+        Env.TEMPORAL_ADDRESS: target.address,
+        Env.TEMPORAL_NAMESPACE: target.namespace,
+        Env.TEMPORAL_TASK_QUEUE: task_queue_of(worker),
+        Env.FLEET: fleet_of(worker),
+        **{name: _plain(value) for name, value in seconds.items()},
+        Env.MAX_WORKFLOW_TASKS: str(spec.concurrency.workflow_tasks),
+        Env.MAX_ACTIVITIES: str(spec.concurrency.activities),
+    }
+    if spec.agents:
+        contract[Env.AGENTS_FILE] = AGENTS_PATH
+    pod_name = {"name": Env.POD_NAME.value, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    return [{"name": str(name), "value": value} for name, value in contract.items()] + [pod_name] + spec.env

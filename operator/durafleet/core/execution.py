@@ -1,0 +1,116 @@
+"""What Temporal says of a workflow execution, as plain values."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from durafleet.api.contract import Progress
+from durafleet.api.run import Failure
+
+
+class ExecutionStatus(StrEnum):
+    """Temporal's statuses of a workflow execution."""
+
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELED = "Canceled"
+    TERMINATED = "Terminated"
+    CONTINUED_AS_NEW = "ContinuedAsNew"
+    TIMED_OUT = "TimedOut"
+    PAUSED = "Paused"
+
+
+OPEN = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.PAUSED})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a closed execution ended: the result as JSON text, or the failure."""
+
+    result: str | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """One workflow execution as last observed.
+
+    Attributes:
+        outcome: read once after the execution closed; None before.
+        problem: why its workflow tasks keep failing, in Temporal's words; None if they do not.
+    """
+
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    status: ExecutionStatus
+    type: str = ""
+    task_queue: str = ""
+    start_time: datetime | None = None
+    close_time: datetime | None = None
+    cancel_requested: bool = False
+    progress: Progress | None = None
+    problem: str | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.status in OPEN
+
+
+def latest(before: Execution | None, seen: Execution) -> Execution:
+    """Return which of two observations of one workflow id to believe.
+
+    Visibility lags: an open row never follows a closed one of the same run, and an older run of a
+    chain (continue-as-new, reset) never follows a younger one.
+    """
+    if before is None:
+        return seen
+    if before.run_id != seen.run_id:
+        older = before.start_time and seen.start_time and seen.start_time < before.start_time
+        return before if older else seen
+    if seen.open and not before.open:
+        return before
+    return replace(
+        seen,
+        outcome=seen.outcome or before.outcome,
+        cancel_requested=seen.cancel_requested or before.cancel_requested,
+        progress=seen.progress or before.progress,
+    )
+
+
+@dataclass(frozen=True)
+class Target:
+    """A Temporal namespace as one Kubernetes namespace reaches it.
+
+    Attributes:
+        tenant: the Kubernetes namespace; clients are never shared across tenants.
+        connection: name of the TemporalConnection; None for the operator's default.
+    """
+
+    tenant: str
+    connection: str | None
+    address: str
+    namespace: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartRequest:
+    """All that a start needs, resolved; the same AgentRun gives the same request.
+
+    Attributes:
+        request_id: UID of the AgentRun; a repeat with it returns the first execution.
+        input: arguments of the workflow; JSON values.
+    """
+
+    workflow_id: str
+    request_id: str
+    workflow_type: str
+    task_queue: str
+    input: tuple[Any, ...]
+    execution_timeout: float
+    fleet: str
+    summary: str
+    memo: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,77 @@
+"""Whether the pollers that Temporal sees are the pods that Kubernetes runs, and what keeps a pod from running."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from durafleet.api.status import Reason
+from durafleet.core.conditions import Verdict
+
+
+@dataclass(frozen=True)
+class Poller:
+    identity: str
+    last_access: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """What matters of a worker pod.
+
+    Attributes:
+        started: when its worker container last started; None if it does not run.
+        waiting: reason and message of a container that cannot start; ("", "") if it can.
+        restarts: how often its worker container was started again.
+        last_words: why its last container ended, with the end of its log where the cluster keeps it.
+    """
+
+    name: str
+    ready: bool
+    started: datetime | None
+    created: datetime
+    waiting: tuple[str, str] = ("", "")
+    restarts: int = 0
+    last_words: str = ""
+
+
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
+_CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+
+
+def polling_pods(pods: Sequence[Pod], pollers: Sequence[Poller]) -> int:
+    """Count the running pods that poll.
+
+    A poller belongs to a pod whose name is in its identity: the SDKs' default identity holds the
+    host name, which is the pod's. Workers with an identity of their own count by time: they
+    have polled since the pod started.
+    """
+    running = [pod for pod in pods if pod.started is not None]
+    named = [pod for pod in running if any(pod.name in poller.identity for poller in pollers)]
+    if named:
+        return len(named)
+    strangers = [poller for poller in pollers if not any(pod.name in poller.identity for pod in pods)]
+    latest = max((pod.started for pod in running if pod.started), default=None)
+    if latest is None:
+        return 0
+    return min(len(running), sum(poller.last_access >= latest for poller in strangers))
+
+
+def pod_problem(pods: Sequence[Pod], *, image: str) -> Verdict | None:
+    """Say what keeps pods from running, None if nothing does."""
+    for pod in pods:
+        reason, message = pod.waiting
+        if reason in _PULL:
+            return Verdict(
+                Reason.IMAGE_PULL_FAILED,
+                f"Image {image!r} cannot be pulled ({reason}: {message}); correct spec.image, push the image, or add a "
+                "pull secret.",
+            )
+        if reason in _CONFIG:
+            return Verdict(Reason.POD_REJECTED, f"Pod {pod.name} cannot start ({reason}: {message}); correct the spec.")
+        if reason == "CrashLoopBackOff" or (pod.restarts >= 2 and not pod.ready):
+            return Verdict(
+                Reason.CRASH_LOOP,
+                f"Pod {pod.name} has started {pod.restarts + 1} times and ended each time: "
+                f"{pod.last_words or message}. See: kubectl logs {pod.name} --previous",
+            )
+    return None

@@ -1,0 +1,65 @@
+"""Which Temporal namespace an object means: its worker, that worker's connection, else the operator's default."""
+
+from dataclasses import dataclass
+
+from durafleet.api.status import Reason
+from durafleet.core.conditions import Verdict
+from durafleet.core.execution import Target
+from durafleet.core.objects import Connection, Run, Worker
+
+
+@dataclass(frozen=True)
+class DefaultConnection:
+    """The operator's own connection, from its settings; `address` None means there is none."""
+
+    address: str | None
+    namespace: str = "default"
+
+
+def connection_target(connection: Connection) -> Target:
+    """Return the target of a TemporalConnection."""
+    return Target(connection.namespace, connection.name, connection.spec.address, connection.spec.namespace)
+
+
+def resolve_target(
+    tenant: str, name: str | None, *, connection: Connection | None, default: DefaultConnection
+) -> Target | Verdict:
+    """Return the Temporal namespace behind a connection's name, or why there is none."""
+    if name is not None:
+        if connection is None:
+            return connection_not_found(name, tenant)
+        return connection_target(connection)
+    if default.address is None:
+        return Verdict(
+            Reason.CONNECTION_NOT_FOUND,
+            "The operator has no default Temporal connection; set temporal.address in the chart's values, "
+            "or create a TemporalConnection and name it in the AgentWorker's spec.connectionRef.name.",
+        )
+    return Target(tenant, None, default.address, default.namespace)
+
+
+def connection_name(run: Run, worker: Worker | None) -> str | None:
+    """Return the connection a run uses: the one it started through, else its worker's."""
+    if run.status.workflow is not None:
+        return run.status.workflow.connection
+    if worker is not None and worker.spec.connection_ref is not None:
+        return worker.spec.connection_ref.name
+    return None
+
+
+def task_queue_of(worker: Worker) -> str:
+    """Return the worker's task queue, `<namespace>/<name>` unless set."""
+    return worker.spec.task_queue or fleet_of(worker)
+
+
+def fleet_of(worker: Worker) -> str:
+    """Return the worker's name across the cluster."""
+    return f"{worker.namespace}/{worker.name}"
+
+
+def connection_not_found(name: str, namespace: str) -> Verdict:
+    return Verdict(
+        Reason.CONNECTION_NOT_FOUND,
+        f"TemporalConnection {name!r} is not in namespace {namespace!r}; create it or correct the AgentWorker's "
+        "spec.connectionRef.name.",
+    )

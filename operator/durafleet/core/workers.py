@@ -1,0 +1,227 @@
+"""What to do next for one AgentWorker, and when it may call itself Ready."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from durafleet.api.durations import parse_duration
+from durafleet.api.status import ConditionType, Reason
+from durafleet.api.worker import AgentWorkerStatus
+from durafleet.core.actions import Announcement, ApplyObject, DeleteObject, Plan
+from durafleet.core.conditions import Summary, Verdict
+from durafleet.core.deployment import (
+    WorkerDefaults,
+    agents_name,
+    config_map,
+    deployment,
+    reserved_variables,
+    selector,
+)
+from durafleet.core.execution import Target
+from durafleet.core.grace import reference_grace
+from durafleet.core.objects import Worker
+from durafleet.core.targets import fleet_of, task_queue_of
+
+LOOK_AGAIN = 2.0
+"""Seconds between looks at pods and pollers while a fleet is not Ready."""
+CHECK_EVERY = 60.0
+"""Seconds between looks at a Ready fleet: pods can run and no longer poll."""
+NAME_LIMIT = 63
+"""Longest AgentWorker name: it becomes the value of a label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """A Deployment's own account of itself.
+
+    Attributes:
+        owned: the AgentWorker controls it.
+        settled: its controller has seen the latest template, and every pod runs it and is available.
+        deadline_exceeded: its controller gave up waiting.
+        applied: it is as we last applied it (same digest, no later edit by others).
+    """
+
+    owned: bool
+    settled: bool
+    deadline_exceeded: bool
+    applied: bool
+    replicas: int = 0
+    ready: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerWorld:
+    """What was observed around one AgentWorker.
+
+    Attributes:
+        rollout: its Deployment; None if there is none.
+        agents_applied: its ConfigMap is as we last applied it.
+        agents_exist: its ConfigMap exists.
+        pod_problem: why pods of the latest template do not run, if they do not.
+        pollers: pods of the fleet that Temporal sees polling; None if Temporal gave no answer.
+        trouble: why Temporal gave no answer.
+    """
+
+    target: Target | Verdict
+    rollout: Rollout | None = None
+    agents_applied: bool = False
+    agents_exist: bool = False
+    pod_problem: Verdict | None = None
+    pollers: int | None = None
+    trouble: Verdict | None = None
+
+
+WorkerPlan = Plan[AgentWorkerStatus]
+
+
+def plan_worker(worker: Worker, world: WorkerWorld, *, defaults: WorkerDefaults, now: datetime) -> WorkerPlan:
+    """Decide the next actions and the status that describes them."""
+    if worker.deleted is not None:
+        return Plan()  # owner references take the Deployment along
+    if (invalid := invalid_worker(worker, defaults)) is not None:
+        return Plan(status=_status(worker, world, invalid, stalled=True, now=now))
+    if isinstance(world.target, Verdict):
+        return _wait(worker, world, world.target, now=now)
+    if world.rollout is not None and not world.rollout.owned:
+        return Plan(status=_status(worker, world, _foreign(worker), stalled=True, now=now), requeue=30.0)
+    actions = _apply(worker, world, world.target, defaults)
+    if actions:
+        return Plan(actions=actions)
+    return _judge(worker, world, now=now)
+
+
+def invalid_worker(worker: Worker, defaults: WorkerDefaults) -> Verdict | None:
+    """Say what CEL could not see, None if nothing is wrong."""
+    if len(worker.name) > NAME_LIMIT:
+        return Verdict(
+            Reason.INVALID_SPEC,
+            f"metadata.name has {len(worker.name)} characters; an AgentWorker's name may have at most {NAME_LIMIT}, "
+            "because it labels its pods. Create it under a shorter name.",
+        )
+    if worker.spec.image is None and defaults.image is None:
+        return Verdict(
+            Reason.INVALID_SPEC,
+            "No image: set spec.image, or workerImage in the values of the durafleet chart.",
+        )
+    clashes = sorted({str(entry.get("name")) for entry in worker.spec.env} & reserved_variables())
+    if clashes:
+        return Verdict(
+            Reason.INVALID_SPEC,
+            f"spec.env sets {', '.join(clashes)}, which the operator sets itself; remove it. The task queue, the "
+            "timeouts and the connection have fields of their own.",
+        )
+    return _bad_timeouts(worker)
+
+
+def _bad_timeouts(worker: Worker) -> Verdict | None:
+    """Repeat the CRD's rule for objects that were stored before the rule was."""
+    timeouts = worker.spec.timeouts
+    heartbeat, activity, workflow = (
+        parse_duration(text) for text in (timeouts.heartbeat, timeouts.activity, timeouts.workflow)
+    )
+    if heartbeat < activity < workflow:
+        return None
+    return Verdict(
+        Reason.INVALID_SPEC,
+        f"spec.timeouts: heartbeat ({timeouts.heartbeat}) must be shorter than activity ({timeouts.activity}), and "
+        f"that shorter than workflow ({timeouts.workflow}).",
+    )
+
+
+def _apply(
+    worker: Worker, world: WorkerWorld, target: Target, defaults: WorkerDefaults
+) -> tuple[ApplyObject | DeleteObject, ...]:
+    actions: list[ApplyObject | DeleteObject] = []
+    if worker.spec.agents and not world.agents_applied:
+        actions.append(ApplyObject(config_map(worker)))
+    if world.rollout is None or not world.rollout.applied:
+        actions.append(ApplyObject(deployment(worker, target, defaults)))
+    if not worker.spec.agents and world.agents_exist:
+        actions.append(DeleteObject("v1", "ConfigMap", agents_name(worker)))
+    return tuple(actions)
+
+
+def _judge(worker: Worker, world: WorkerWorld, *, now: datetime) -> WorkerPlan:
+    """Everything is applied: is the fleet at work?"""
+    rollout = world.rollout
+    if rollout is None or not rollout.settled:
+        return _judge_rollout(worker, world, now=now)
+    if worker.spec.replicas == 0:
+        verdict = Verdict(Reason.SCALED_TO_ZERO, "spec.replicas is 0: runs wait until it is raised.")
+        return Plan(status=_status(worker, world, verdict, ready=True, now=now))
+    if world.trouble is not None:
+        return Plan(status=_status(worker, world, world.trouble, now=now), requeue=LOOK_AGAIN)
+    if not world.pollers:
+        verdict = Verdict(
+            Reason.WAITING_FOR_POLLERS,
+            f"The pods run, but Temporal sees none of them polling task queue {task_queue_of(worker)!r} yet; if this "
+            "lasts, look at the worker's logs and at its TEMPORAL_* variables.",
+        )
+        return Plan(status=_status(worker, world, verdict, now=now), requeue=LOOK_AGAIN)
+    verdict = Verdict(Reason.AVAILABLE, f"The fleet polls task queue {task_queue_of(worker)!r}.")
+    return Plan(
+        status=_status(worker, world, verdict, ready=True, now=now),
+        announcements=_announce(worker, verdict, kind="Normal"),
+        requeue=CHECK_EVERY,
+    )
+
+
+def _judge_rollout(worker: Worker, world: WorkerWorld, *, now: datetime) -> WorkerPlan:
+    rollout = world.rollout
+    if world.pod_problem is not None:
+        status = _status(worker, world, world.pod_problem, stalled=True, now=now)
+        announcements = _announce(worker, world.pod_problem, kind="Warning")
+        return Plan(status=status, announcements=announcements, requeue=LOOK_AGAIN)
+    if rollout is not None and rollout.deadline_exceeded:
+        verdict = Verdict(
+            Reason.PROGRESS_DEADLINE_EXCEEDED,
+            f"The pods are not available after 10 minutes; see: kubectl -n {worker.namespace} describe pods "
+            f"-l {selector(worker)}",
+        )
+        return Plan(status=_status(worker, world, verdict, stalled=True, now=now), requeue=LOOK_AGAIN * 5)
+    ready = rollout.ready if rollout else 0
+    verdict = Verdict(
+        Reason.ROLLING_OUT,
+        f"Waiting for pods: {min(ready, worker.spec.replicas)} of "
+        f"{worker.spec.replicas} are ready with the latest template.",
+    )
+    return Plan(status=_status(worker, world, verdict, now=now), requeue=LOOK_AGAIN)
+
+
+def _wait(worker: Worker, world: WorkerWorld, verdict: Verdict, *, now: datetime) -> WorkerPlan:
+    stalled, requeue = reference_grace(worker.status, now=now)
+    return Plan(status=_status(worker, world, verdict, stalled=stalled, now=now), requeue=requeue)
+
+
+def _status(
+    worker: Worker, world: WorkerWorld, verdict: Verdict, *, now: datetime, ready: bool = False, stalled: bool = False
+) -> AgentWorkerStatus:
+    summary = Summary(
+        ready="True" if ready else "False", verdict=verdict, reconciling=not ready and not stalled, stalled=stalled
+    )
+    fields: dict[str, Any] = {
+        "observed_generation": worker.generation,
+        "conditions": summary.conditions(worker.status.conditions, generation=worker.generation, now=now),
+        "task_queue": task_queue_of(worker),
+        "temporal_namespace": None if isinstance(world.target, Verdict) else world.target.namespace,
+        "replicas": world.rollout.replicas if world.rollout else 0,
+        "ready_replicas": world.rollout.ready if world.rollout else 0,
+        "pollers": world.pollers if ready else None,
+        "selector": selector(worker),
+    }
+    return worker.status.model_copy(update=fields)
+
+
+def _announce(worker: Worker, verdict: Verdict, *, kind: str) -> tuple[Announcement, ...]:
+    before = worker.status.condition(ConditionType.READY)
+    if before is not None and before.reason == verdict.reason:
+        return ()
+    return (Announcement(kind, verdict.reason, verdict.message),)
+
+
+def _foreign(worker: Worker) -> Verdict:
+    return Verdict(
+        Reason.FOREIGN_OBJECT,
+        f"Deployment {fleet_of(worker)} exists and is not controlled by this AgentWorker; delete or rename it, or "
+        "create the AgentWorker under another name.",
+    )

@@ -1,0 +1,66 @@
+"""Kopf's registrations: one line into a controller each. Kopf is the watch engine and nothing more.
+
+Only `on.event`: no annotations, no finalizers of Kopf's, no progress in the objects. Order, retries
+and coalescing are the queue's.
+"""
+
+from typing import Any, Protocol
+
+import kopf
+
+from durafleet.api.model import GROUP, VERSION
+from durafleet.controllers.connections import ConnectionController
+from durafleet.controllers.runs import RunController
+from durafleet.controllers.workers import WorkerController
+from durafleet.core.deployment import WORKER_LABEL
+
+
+class Controllers(Protocol):
+    """What the handlers reach through Kopf's memo."""
+
+    runs: RunController
+    workers: WorkerController
+    connections: ConnectionController
+
+
+def registry() -> kopf.OperatorRegistry:
+    """Return the registry of all handlers."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.event(GROUP, VERSION, "agentruns", registry=handlers)
+    async def observe_run(event: kopf.RawEvent, memo: Controllers, **_: Any) -> None:
+        memo.runs.observe(event)
+
+    @kopf.on.event(GROUP, VERSION, "agentworkers", registry=handlers)
+    async def observe_worker(event: kopf.RawEvent, memo: Controllers, **_: Any) -> None:
+        memo.workers.observe(event)
+
+    @kopf.on.event(GROUP, VERSION, "temporalconnections", registry=handlers)
+    async def observe_connection(event: kopf.RawEvent, memo: Controllers, **_: Any) -> None:
+        memo.connections.observe(event)
+
+    @kopf.on.event("apps", "v1", "deployments", labels={WORKER_LABEL: kopf.PRESENT}, registry=handlers)
+    async def observe_deployment(event: kopf.RawEvent, memo: Controllers, **_: Any) -> None:
+        memo.workers.observe_deployment(event)
+
+    @kopf.on.login(registry=handlers)
+    def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+    return handlers
+
+
+def settings() -> kopf.OperatorSettings:
+    """Return Kopf's settings; the reason of each stands beside it."""
+    result = kopf.OperatorSettings()
+    result.posting.enabled = False  # Events are ours, and few
+    result.peering.standalone = True  # leadership is not Kopf's affair
+    result.scanning.disabled = True  # CRDs are installed before the operator; saves a watch and a permission
+    result.queueing.idle_timeout = 0.5  # a task and a queue per object live that long after an event
+    result.watching.chunk_size = 500  # lists come in pages
+    result.watching.label_selectors["deployments"] = WORKER_LABEL
+    result.networking.connect_timeout = 10
+    result.networking.request_timeout = 30
+    result.networking.error_backoffs = [1, 1, 2, 3, 5, 8, 13, 21, 30, 30, 30, 60, 60, 60, 60, 60]
+    result.process.ultimate_exiting_timeout = 30
+    return result

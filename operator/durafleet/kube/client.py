@@ -1,0 +1,104 @@
+"""Requests to the API server as raw JSON, over the official client's connection, credentials and TLS.
+
+Raw, because the operator's objects are read into its own models, and the client's generated ones
+would be built for every pod and thrown away.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import config as kube_config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from prometheus_client import Counter
+
+from durafleet.errors import ConfigurationError, Conflict, Denied, NotFound, Refused, Unavailable
+
+FIELD_MANAGER = "durafleet"
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON = "application/json"
+_TIMEOUT = 15.0
+
+REQUESTS = Counter("durafleet_kubernetes_requests_total", "Requests to the API server.", ["method", "code"])
+
+
+@dataclass
+class KubeClient:
+    """One connection pool to the API server."""
+
+    api: ApiClient
+
+    @classmethod
+    async def connect(cls) -> Self:
+        """Use the pod's service account, else the current kubeconfig.
+
+        Raises:
+            ConfigurationError: neither is there.
+        """
+        configuration = Configuration()
+        try:
+            try:
+                kube_config.load_incluster_config(client_configuration=configuration)
+            except kube_config.ConfigException:
+                await kube_config.load_kube_config(client_configuration=configuration)
+        except kube_config.ConfigException as error:
+            raise ConfigurationError(
+                f"No Kubernetes credentials: {error}. Run in a pod with a service account, or set KUBECONFIG."
+            ) from error
+        configuration.connection_pool_maxsize = 64
+        return cls(ApiClient(configuration=configuration))
+
+    async def close(self) -> None:
+        await self.api.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = JSON,
+        query: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Send one request and return the answer's JSON.
+
+        Raises:
+            Unavailable: no answer, 429 or 5xx; Conflict: 409.
+            NotFound, Denied, Refused: the API server's last word.
+        """
+        headers: dict[str, Any] = {"Content-Type": content_type, "Accept": JSON}
+        await self.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+        url = f"{self.api.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        try:
+            answer = await self.api.rest_client.request(
+                method, url, headers=headers, body=body, _request_timeout=_TIMEOUT
+            )
+            data = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            REQUESTS.labels(method, "none").inc()
+            raise Unavailable(f"the API server does not answer: {error!r}") from error
+        REQUESTS.labels(method, str(answer.status)).inc()
+        content = json.loads(data) if data else {}
+        if answer.status >= 400:
+            raise _error(answer.status, content, answer.headers.get("Retry-After"))
+        return dict(content)
+
+
+def _error(status: int, content: Any, retry_after: str | None) -> Exception:
+    words = content.get("message", "") if isinstance(content, dict) else str(content)
+    message = f"HTTP {status}: {words}"
+    if status == 409:
+        return Conflict(message)
+    if status == 429 or status >= 500:
+        seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+        return Unavailable(message, retry_after=seconds)
+    if status == 404:
+        return NotFound(message)
+    if status in {401, 403}:
+        return Denied(message)
+    return Refused(message)

@@ -1,0 +1,146 @@
+"""Where kinds live in the API, and the few requests that the operator makes of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from durafleet.api.model import GROUP, VERSION
+from durafleet.core.actions import Announcement
+from durafleet.core.objects import FINALIZER, Object, format_time
+from durafleet.errors import Conflict, NotFound
+from durafleet.kube.client import APPLY, FIELD_MANAGER, MERGE, KubeClient
+
+COMPONENT = "durafleet-operator"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind: its API version, kind and plural."""
+
+    api_version: str
+    kind: str
+    plural: str
+
+    def path(self, namespace: str, name: str | None = None, sub: str | None = None) -> str:
+        """Return the URL path of the collection, the object or its subresource."""
+        root = "/api/v1" if self.api_version == "v1" else f"/apis/{self.api_version}"
+        return "/".join(part for part in (root, "namespaces", namespace, self.plural, name, sub) if part)
+
+
+RUNS = Resource(f"{GROUP}/{VERSION}", "AgentRun", "agentruns")
+WORKERS = Resource(f"{GROUP}/{VERSION}", "AgentWorker", "agentworkers")
+CONNECTIONS = Resource(f"{GROUP}/{VERSION}", "TemporalConnection", "temporalconnections")
+DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
+CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
+PODS = Resource("v1", "Pod", "pods")
+EVENTS = Resource("v1", "Event", "events")
+OWNED = {resource.kind: resource for resource in (DEPLOYMENTS, CONFIG_MAPS)}
+
+
+async def write_status(
+    client: KubeClient,
+    resource: Resource,
+    subject: Object[Any, Any],
+    status: Mapping[str, Any],
+    before: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Write a status over the one it was planned from; return the object after it.
+
+    Raises:
+        Conflict: the object has changed since; plan again.
+        NotFound: it is gone.
+    """
+    patch = {key: status.get(key) for key in {*status, *before} if status.get(key) != before.get(key)}
+    body = {"metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid}, "status": patch}
+    return await client.request(
+        "PATCH",
+        resource.path(subject.namespace, subject.name, "status"),
+        body=body,
+        content_type=MERGE,
+        query={"fieldManager": FIELD_MANAGER},
+    )
+
+
+async def set_finalizer(
+    client: KubeClient, resource: Resource, subject: Object[Any, Any], *, present: bool
+) -> dict[str, Any]:
+    """Add or remove our finalizer and leave the others; return the object after it. Raises like `write_status`."""
+    others = [name for name in subject.finalizers if name != FINALIZER]
+    body = {
+        "metadata": {
+            "resourceVersion": subject.resource_version,
+            "uid": subject.uid,
+            "finalizers": [*others, FINALIZER] if present else others,
+        }
+    }
+    return await client.request(
+        "PATCH",
+        resource.path(subject.namespace, subject.name),
+        body=body,
+        content_type=MERGE,
+        query={"fieldManager": FIELD_MANAGER},
+    )
+
+
+async def apply(client: KubeClient, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Server-side apply an owned object; return it as stored."""
+    meta = manifest["metadata"]
+    path = OWNED[manifest["kind"]].path(meta["namespace"], meta["name"])
+    query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+    return await client.request("PATCH", path, body=manifest, content_type=APPLY, query=query)
+
+
+async def delete(client: KubeClient, resource: Resource, namespace: str, name: str) -> None:
+    """Delete an object; one that is gone already is fine."""
+    try:
+        await client.request("DELETE", resource.path(namespace, name))
+    except NotFound:
+        return
+
+
+async def read(client: KubeClient, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
+    """Return an object, None if there is none."""
+    try:
+        return await client.request("GET", resource.path(namespace, name))
+    except NotFound:
+        return None
+
+
+async def list_pods(client: KubeClient, namespace: str, selector: str) -> list[dict[str, Any]]:
+    """Return the pods that a label selector finds, at most 500."""
+    answer = await client.request(
+        "GET", PODS.path(namespace), query={"labelSelector": selector, "limit": "500", "resourceVersion": "0"}
+    )
+    return list(answer.get("items") or ())
+
+
+async def announce(
+    client: KubeClient, resource: Resource, subject: Object[Any, Any], announcement: Announcement, *, now: datetime
+) -> None:
+    """Post an Event; its name is fixed by object, generation and reason, so a repeat is not a second one."""
+    name = f"{subject.name[:180]}.{subject.uid[:8]}.{subject.generation}.{announcement.reason.lower()}"
+    body = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": subject.namespace},
+        "involvedObject": {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "namespace": subject.namespace,
+            "name": subject.name,
+            "uid": subject.uid,
+        },
+        "type": announcement.type,
+        "reason": announcement.reason,
+        "message": announcement.message[:1024],
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "firstTimestamp": format_time(now),
+        "lastTimestamp": format_time(now),
+        "count": 1,
+    }
+    try:
+        await client.request("POST", EVENTS.path(subject.namespace), body=body)
+    except (Conflict, NotFound):  # posted by an earlier try, or the namespace is going
+        return

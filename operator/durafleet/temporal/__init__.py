@@ -1,0 +1,1 @@
+"""Effects on Temporal: thin, with errors translated once, at the edge."""

@@ -1,0 +1,117 @@
+"""Clients of Temporal: one per tenant and connection, never shared across Kubernetes namespaces."""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetSystemInfoRequest
+from temporalio.client import Client
+
+from durafleet.api.contract import SearchAttribute
+from durafleet.core.execution import Target
+from durafleet.errors import Denied, NamespaceNotFound, Refused
+from durafleet.temporal.rpc import TIMEOUT, call
+
+logger = logging.getLogger(__name__)
+
+ATTRIBUTES = {
+    SearchAttribute.FLEET: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    SearchAttribute.RUN_UID: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    SearchAttribute.UPDATED: IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
+    SearchAttribute.PHASE: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+}
+_TYPE_NAMES = {
+    IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD: "Keyword",
+    IndexedValueType.INDEXED_VALUE_TYPE_DATETIME: "Datetime",
+}
+
+
+@dataclass
+class Link:
+    """A client of one Temporal namespace, and what was learnt of it.
+
+    Attributes:
+        attributes: which of our search attributes the namespace has; None until `prepare`.
+        advice: what a person must do to get the missing ones; None if none is missing.
+    """
+
+    target: Target
+    client: Client
+    server_version: str | None = None
+    attributes: frozenset[SearchAttribute] | None = None
+    advice: str | None = None
+
+    async def prepare(self) -> None:
+        """Check that the namespace can be used, and register our search attributes.
+
+        Raises:
+            Unavailable: Temporal does not answer.
+            NamespaceNotFound, Denied: a person has to act.
+        """
+        system = await call(
+            "GetSystemInfo", self.client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=TIMEOUT)
+        )
+        self.server_version = system.server_version or None
+        request = DescribeNamespaceRequest(namespace=self.target.namespace)
+        await call("DescribeNamespace", self.client.workflow_service.describe_namespace(request, timeout=TIMEOUT))
+        if self.attributes is None or self.advice is not None:
+            await self._register()
+
+    async def _register(self) -> None:
+        operator = self.client.operator_service
+        namespace = self.target.namespace
+        listing = ListSearchAttributesRequest(namespace=namespace)
+        try:
+            known = await call("ListSearchAttributes", operator.list_search_attributes(listing, timeout=TIMEOUT))
+            missing = {name: kind for name, kind in ATTRIBUTES.items() if name not in known.custom_attributes}
+            if missing:
+                addition = AddSearchAttributesRequest(
+                    namespace=namespace, search_attributes={str(name): kind for name, kind in missing.items()}
+                )
+                await call("AddSearchAttributes", operator.add_search_attributes(addition, timeout=TIMEOUT))
+        except NamespaceNotFound:
+            raise
+        except (Denied, Refused) as error:
+            self.attributes = frozenset()
+            self.advice = f"{registration_command(self.target)} ({error})"
+            logger.warning("progress is not indexed in %s; register: %s", self.target.namespace, self.advice)
+            return
+        self.attributes, self.advice = frozenset(ATTRIBUTES), None
+
+
+def registration_command(target: Target) -> str:
+    """Return the command that registers our search attributes by hand."""
+    pairs = " ".join(f"--name {name} --type {_TYPE_NAMES[kind]}" for name, kind in ATTRIBUTES.items())
+    return f"temporal operator search-attribute create --namespace {target.namespace} {pairs}"
+
+
+@dataclass
+class Pool:
+    """All links, by tenant and connection; a changed address or namespace makes a new one."""
+
+    identity: str
+    _links: dict[tuple[str, str | None], Link] = field(default_factory=dict)
+
+    async def link(self, target: Target) -> Link:
+        """Return the link of this target; connecting waits for the first call."""
+        key = (target.tenant, target.connection)
+        known = self._links.get(key)
+        if known is None or known.target != target:
+            client = await Client.connect(target.address, namespace=target.namespace, identity=self.identity, lazy=True)
+            known = self._links.get(key)  # somebody else may have connected meanwhile
+            if known is None or known.target != target:
+                known = self._links[key] = Link(target, client)
+        return known
+
+    async def ready(self, target: Target) -> Link:
+        """Return a link that has been prepared; raises like `Link.prepare`."""
+        link = await self.link(target)
+        if link.attributes is None:
+            await link.prepare()
+        return link
+
+
+LONG_POLL = timedelta(seconds=70)
+"""Longest wait for a long-poll; Temporal answers an empty one after about 20 s."""

@@ -1,0 +1,227 @@
+"""Workflow executions: start one, look at one, read how it closed, end it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import ValidationError
+from temporalio.api.common.v1 import Memo, Payloads, SearchAttributes, WorkflowExecution, WorkflowType
+from temporalio.api.enums.v1 import (
+    EventType,
+    HistoryEventFilterType,
+    WorkflowExecutionStatus,
+    WorkflowIdConflictPolicy,
+    WorkflowIdReusePolicy,
+)
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.sdk.v1 import UserMetadata
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionRequest,
+    GetWorkflowExecutionHistoryRequest,
+    RequestCancelWorkflowExecutionRequest,
+    StartWorkflowExecutionRequest,
+    TerminateWorkflowExecutionRequest,
+)
+
+from durafleet.api.contract import PROGRESS_MEMO, Progress, RunPhase, SearchAttribute
+from durafleet.api.run import Failure
+from durafleet.core.execution import Execution, ExecutionStatus, Outcome, StartRequest
+from durafleet.errors import NotFound
+from durafleet.temporal.connections import LONG_POLL, Link
+from durafleet.temporal.failures import read_failure
+from durafleet.temporal.payloads import decode, encode, first_text
+from durafleet.temporal.rpc import TIMEOUT, call
+
+_STATUS: Mapping[int, ExecutionStatus] = {
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING: ExecutionStatus.RUNNING,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED: ExecutionStatus.COMPLETED,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_FAILED: ExecutionStatus.FAILED,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CANCELED: ExecutionStatus.CANCELED,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED: ExecutionStatus.TERMINATED,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW: ExecutionStatus.CONTINUED_AS_NEW,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT: ExecutionStatus.TIMED_OUT,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED: ExecutionStatus.PAUSED,
+}
+PROBLEMS = "TemporalReportedProblems"
+
+
+async def start(link: Link, request: StartRequest) -> str:
+    """Start the workflow of a run, or find the one that an earlier try started; return its run id.
+
+    The request id makes a repeat return the first execution, even after it closed.
+
+    Raises:
+        Refused: Temporal will never accept this start (bad input, foreign id).
+        Unavailable: nothing is known; asking again with the same request is safe.
+    """
+    service = link.client.workflow_service
+    answer = await call(
+        "StartWorkflowExecution", service.start_workflow_execution(_start_request(link, request), timeout=TIMEOUT)
+    )
+    return answer.run_id
+
+
+def _start_request(link: Link, request: StartRequest) -> StartWorkflowExecutionRequest:
+    values: dict[SearchAttribute, tuple[Any, str]] = {
+        SearchAttribute.FLEET: (request.fleet, "Keyword"),
+        SearchAttribute.RUN_UID: (request.request_id, "Keyword"),
+        SearchAttribute.UPDATED: (datetime.now(UTC).isoformat(), "Datetime"),
+        SearchAttribute.PHASE: (RunPhase.STARTED, "Keyword"),
+    }
+    indexed = {str(k): encode(v, kind=kind) for k, (v, kind) in values.items() if k in (link.attributes or ())}
+    timeout = Duration()
+    timeout.FromTimedelta(timedelta(seconds=request.execution_timeout))
+    return StartWorkflowExecutionRequest(
+        namespace=link.target.namespace,
+        workflow_id=request.workflow_id,
+        workflow_type=WorkflowType(name=request.workflow_type),
+        task_queue=TaskQueue(name=request.task_queue),
+        input=Payloads(payloads=[encode(value) for value in request.input]),
+        workflow_execution_timeout=timeout,
+        identity=link.client.identity,
+        request_id=request.request_id,
+        workflow_id_conflict_policy=WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+        workflow_id_reuse_policy=WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+        memo=Memo(fields={key: encode(value) for key, value in request.memo}),
+        search_attributes=SearchAttributes(indexed_fields=indexed),
+        user_metadata=UserMetadata(summary=encode(request.summary)),
+    )
+
+
+async def describe(link: Link, workflow_id: str) -> Execution | None:
+    """Return the latest execution with this id, None if Temporal knows none. Raises like `rpc.call`."""
+    request = DescribeWorkflowExecutionRequest(
+        namespace=link.target.namespace, execution=WorkflowExecution(workflow_id=workflow_id)
+    )
+    try:
+        answer = await call(
+            "DescribeWorkflowExecution",
+            link.client.workflow_service.describe_workflow_execution(request, timeout=TIMEOUT),
+        )
+    except NotFound:
+        return None
+    return read_info(answer.workflow_execution_info, cancel_requested=answer.workflow_extended_info.cancel_requested)
+
+
+def read_info(info: WorkflowExecutionInfo, *, cancel_requested: bool = False) -> Execution:
+    """Read what describe and list answer. Raw: the SDK's own enum breaks on paused workflows."""
+    return Execution(
+        workflow_id=info.execution.workflow_id,
+        run_id=info.execution.run_id,
+        first_run_id=info.first_run_id or info.execution.run_id,
+        status=_STATUS[info.status],
+        type=info.type.name,
+        task_queue=info.task_queue,
+        start_time=_time(info.start_time) if info.HasField("start_time") else None,
+        close_time=_time(info.close_time) if info.HasField("close_time") else None,
+        cancel_requested=cancel_requested,
+        progress=_progress(info),
+        problem=_problem(info),
+    )
+
+
+async def read_outcome(link: Link, workflow_id: str, run_id: str) -> Outcome:
+    """Read how a closed execution ended. Raises like `rpc.call`."""
+    event = await _close_event(link, workflow_id, run_id, wait=False)
+    return read_close(event) if event is not None else Outcome()
+
+
+async def wait_for_close(link: Link, workflow_id: str, run_id: str) -> bool:
+    """Wait until the execution closes or Temporal's long-poll ends; tell whether it closed."""
+    return await _close_event(link, workflow_id, run_id, wait=True) is not None
+
+
+async def _close_event(link: Link, workflow_id: str, run_id: str, *, wait: bool) -> HistoryEvent | None:
+    request = GetWorkflowExecutionHistoryRequest(
+        namespace=link.target.namespace,
+        execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+        wait_new_event=wait,
+        history_event_filter_type=HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
+        skip_archival=True,
+    )
+    answer = await call(
+        "PollWorkflowExecutionHistory" if wait else "GetWorkflowExecutionHistory",
+        link.client.workflow_service.get_workflow_execution_history(request, timeout=LONG_POLL if wait else TIMEOUT),
+    )
+    return answer.history.events[-1] if answer.history.events else None
+
+
+def read_close(event: HistoryEvent) -> Outcome:
+    """Read a close event: the result, or the failure."""
+    match event.event_type:
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
+            return Outcome(result=first_text(event.workflow_execution_completed_event_attributes.result))
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+            return Outcome(failure=read_failure(event.workflow_execution_failed_event_attributes.failure))
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+            terminated = event.workflow_execution_terminated_event_attributes
+            words = f"{terminated.reason or 'no reason given'} (by {terminated.identity or 'unknown'})"
+            return Outcome(failure=Failure(type="Terminated", message=words))
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+            words = "The workflow ran longer than its execution timeout."
+            return Outcome(failure=Failure(type="WorkflowTimeout", message=words, retryable=True))
+        case _:
+            return Outcome()
+
+
+async def cancel(link: Link, workflow_id: str, first_run_id: str, *, reason: str) -> None:
+    """Request cancellation; a repeat and a closed workflow are fine. Raises like `rpc.call`."""
+    request = RequestCancelWorkflowExecutionRequest(
+        namespace=link.target.namespace,
+        workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+        first_execution_run_id=first_run_id,
+        identity=link.client.identity,
+        request_id=f"cancel-{first_run_id}",
+        reason=reason,
+    )
+    try:
+        await call(
+            "RequestCancelWorkflowExecution",
+            link.client.workflow_service.request_cancel_workflow_execution(request, timeout=TIMEOUT),
+        )
+    except NotFound:
+        return
+
+
+async def terminate(link: Link, workflow_id: str, first_run_id: str, *, reason: str) -> None:
+    """End the workflow at once; a repeat and a closed workflow are fine. Raises like `rpc.call`."""
+    request = TerminateWorkflowExecutionRequest(
+        namespace=link.target.namespace,
+        workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+        first_execution_run_id=first_run_id,
+        identity=link.client.identity,
+        reason=reason,
+    )
+    try:
+        await call(
+            "TerminateWorkflowExecution",
+            link.client.workflow_service.terminate_workflow_execution(request, timeout=TIMEOUT),
+        )
+    except NotFound:
+        return
+
+
+def _time(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(tzinfo=UTC)
+
+
+def _progress(info: WorkflowExecutionInfo) -> Progress | None:
+    payload = info.memo.fields.get(PROGRESS_MEMO)
+    if payload is None:
+        return None
+    try:
+        return Progress.model_validate(decode(payload))
+    except (ValidationError, ValueError):
+        return None  # another worker's memo of the same name; not ours to judge
+
+
+def _problem(info: WorkflowExecutionInfo) -> str | None:
+    payload = info.search_attributes.indexed_fields.get(PROBLEMS)
+    value = decode(payload) if payload is not None else None
+    if not value:
+        return None
+    return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
