@@ -1,0 +1,1 @@
+"""What runs in a worker pod: declared agents on a durable workflow."""

@@ -1,0 +1,71 @@
+"""The way to Temporal: patient while it is away, because a pod that crash-loops meanwhile helps nobody."""
+
+import asyncio
+import logging
+
+from pydantic_ai.durable_exec.temporal import PydanticAIPlugin
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError, RPCStatusCode
+
+from durafleet_worker.errors import ConfigurationError
+from durafleet_worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 10.0
+
+
+class NotYet(Exception):
+    """Temporal cannot be used at the moment; the message says why. Asking again is the remedy."""
+
+
+async def connect(settings: Settings) -> Client:
+    """Connect, however long it takes; each failure is logged.
+
+    Raises:
+        ConfigurationError: the variables of the connection contradict each other.
+    """
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            return await _connect(settings)
+        except NotYet as error:
+            log.warning("%s Trying again in %g s.", error, wait)
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, _LONGEST_WAIT)
+
+
+async def _connect(settings: Settings) -> Client:
+    try:
+        # TLS and API key come from the variables that all Temporal SDKs know (TEMPORAL_TLS*, TEMPORAL_API_KEY).
+        options = ClientConfig.load_client_connect_config(disable_file=True)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigurationError(f"The TEMPORAL_* variables do not fit together: {error}") from error
+    options["target_host"] = settings.address
+    options["namespace"] = settings.namespace
+    try:
+        client = await Client.connect(**options, identity=settings.identity, plugins=[PydanticAIPlugin()])
+    except (RuntimeError, RPCError) as error:
+        raise NotYet(f"Temporal at {settings.address} cannot be reached ({_line(error)}).") from error
+    await _look_for_namespace(client, settings)
+    return client
+
+
+async def _look_for_namespace(client: Client, settings: Settings) -> None:
+    try:
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=settings.namespace))
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            raise NotYet(
+                f"Temporal at {settings.address} has no namespace {settings.namespace!r}; "
+                "create it, or correct the TemporalConnection."
+            ) from error
+        if error.status != RPCStatusCode.PERMISSION_DENIED:  # a worker may poll without being let to describe
+            raise NotYet(f"Temporal at {settings.address} answers with an error ({_line(error)}).") from error
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
