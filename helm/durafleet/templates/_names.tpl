@@ -1,0 +1,72 @@
+{{- define "durafleet.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "durafleet.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains (include "durafleet.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "durafleet.name" .) | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Names of cluster-scoped objects: two releases in different namespaces must not meet. */}}
+{{- define "durafleet.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "durafleet.fullname" .) -}}
+{{- end -}}
+
+{{- define "durafleet.selector" -}}
+app.kubernetes.io/name: {{ include "durafleet.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "durafleet.labels" -}}
+{{ include "durafleet.selector" . }}
+app.kubernetes.io/part-of: durafleet
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "durafleet.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "durafleet.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* An image reference; takes a dict of image and chart. With a digest the tag is only words. */}}
+{{- define "durafleet.image" -}}
+{{- .image.repository -}}
+{{- if or .image.tag (not .image.digest) -}}:{{ .image.tag | default .chart.AppVersion }}{{- end -}}
+{{- with .image.digest -}}@{{ . }}{{- end -}}
+{{- end -}}
+
+{{/* What the operator may do in every namespace that it watches: what it does, and no more. */}}
+{{- define "durafleet.rules" -}}
+- apiGroups: [durafleet.dev]
+  resources: [agentruns, agentworkers, temporalconnections]
+  verbs: [get, list, watch]
+- apiGroups: [durafleet.dev]
+  resources: [agentruns] # the finalizer
+  verbs: [patch]
+- apiGroups: [durafleet.dev]
+  resources: [agentruns/status, agentworkers/status, temporalconnections/status]
+  verbs: [get, patch]
+- apiGroups: [apps]
+  resources: [deployments] # the fleets
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [configmaps] # their agents files
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods] # why a fleet does not come up
+  verbs: [get, list]
+- apiGroups: ["", events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
