@@ -1,0 +1,59 @@
+"""Whatever dies in the middle of a run, the run ends well and nothing is done twice."""
+
+from dev.cluster import Cluster
+from tests.support.ledger import Ledger, ledger
+from tests.support.site import Site, script
+
+
+def effect(name: str) -> dict[str, object]:
+    return {"tools": [{"name": "record_effect", "args": {"effect": name}}]}
+
+
+def fleet_with_a_ledger(site: Site, book: Ledger, image: str) -> None:
+    site.worker(
+        image=image,
+        agent={"tools": [{"python": "tools:record_effect"}]},
+        env=[{"name": "LEDGER_URL", "value": book.url}],
+    )
+
+
+def thinking(site: Site, run: str) -> bool:
+    """Whether the model is being asked right now, and nothing else is pending."""
+    pending = site.workflow(run).get("pendingActivities") or []
+    return [activity["activityType"]["name"].rsplit("__", 1)[-1] for activity in pending] == ["model_request"]
+
+
+async def test_a_worker_pod_killed_in_the_middle_repeats_no_tool(site: Site, cluster: Cluster, tools_image: str):
+    with ledger(cluster.host_address) as book:
+        fleet_with_a_ledger(site, book, tools_image)
+        slow = {**effect("c"), "sleep": 3}
+        site.run("killed", script(effect("a"), effect("b"), slow, effect("d"), {"text": "all four"}))
+        await site.until(lambda: book.effects == ["a", "b"] and thinking(site, "killed"), "two effects are there")
+        site.kubectl("delete", "pods", "-l", "durafleet.dev/worker=fleet", "--grace-period=0", "--force")
+        status = await site.until_state("killed", "Completed")
+    assert book.effects == ["a", "b", "c", "d"]
+    assert status["result"]["preview"] == "all four"
+    assert site.executions("killed") == 1
+
+
+async def test_an_operator_deleted_between_start_and_status_starts_nothing_twice(site: Site, cluster: Cluster):
+    site.worker()
+    await site.until_condition("agentworker", "fleet", "Ready", "Available")
+    site.run("orphan", script({"text": "still here", "sleep": 2}))
+    cluster.kubectl("-n", "durafleet-system", "delete", "pods", "--all", "--grace-period=0", "--force")
+    status = await site.until_state("orphan", "Completed")
+    assert status["result"]["preview"] == "still here"
+    assert site.executions("orphan") == 1
+    await site.until(lambda: not site.get("agentrun", "orphan")["metadata"].get("finalizers"), "the finalizer is gone")
+
+
+async def test_temporal_restarted_in_the_middle_loses_nothing(site: Site, cluster: Cluster):
+    site.worker()
+    site.run("through", script({"text": "survived", "sleep": 4}))
+    await site.until_state("through", "Running")
+    await site.until(lambda: thinking(site, "through"), "the model is being asked")
+    cluster.temporal.kill()
+    cluster.temporal.start()
+    status = await site.until_state("through", "Completed")
+    assert status["result"]["preview"] == "survived"
+    assert site.executions("through") == 1

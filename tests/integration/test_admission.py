@@ -1,0 +1,238 @@
+"""What the real API server makes of good and bad objects: defaults, and refusals that tell the fix."""
+
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from durafleet.api.run import INPUT_LIMIT
+from tests.support.cluster import CHART, ControlPlane
+from tests.support.waiting import until
+
+NAMES = itertools.count()
+
+
+def an_object(kind: str, spec: dict[str, Any], *, namespace: str = "default", name: str = "") -> dict[str, Any]:
+    return {
+        "apiVersion": "durafleet.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name or f"o-{next(NAMES)}", "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def a_run(**spec: Any) -> dict[str, Any]:
+    return an_object("AgentRun", {"workerRef": {"name": "support"}, "agent": "triage", "input": "Hello", **spec})
+
+
+def a_worker(**spec: Any) -> dict[str, Any]:
+    return an_object("AgentWorker", {"agents": [{"name": "triage", "model": "test"}], **spec})
+
+
+def test_an_empty_worker_gets_the_documented_defaults(control_plane: ControlPlane):
+    spec = control_plane.create(an_object("AgentWorker", {}), dry_run=True)["spec"]
+    assert spec["timeouts"] == {"workflow": "1h", "activity": "5m", "heartbeat": "30s"}
+    assert spec["retry"]["maximumAttempts"] == 5
+    assert spec["replicas"] == 1
+    assert spec["resources"]["limits"] == {"memory": "1Gi"}
+
+
+def test_one_timeout_given_leaves_the_others_at_their_defaults(control_plane: ControlPlane):
+    spec = control_plane.create(a_worker(timeouts={"workflow": "2h"}), dry_run=True)["spec"]
+    assert spec["timeouts"] == {"workflow": "2h", "activity": "5m", "heartbeat": "30s"}
+
+
+def test_durations_are_kept_as_they_were_written(control_plane: ControlPlane):
+    spec = control_plane.create(a_worker(timeouts={"workflow": "90m", "activity": "120s"}), dry_run=True)["spec"]
+    assert (spec["timeouts"]["workflow"], spec["timeouts"]["activity"]) == ("90m", "120s")
+
+
+def test_an_object_that_no_operator_has_seen_does_not_look_current(control_plane: ControlPlane, namespace: str):
+    run = a_run()
+    run["metadata"]["namespace"] = namespace
+    created = control_plane.create(run)
+    assert created["status"] == {"observedGeneration": -1}
+    assert created["spec"]["deletionPolicy"] == "Cancel"
+
+
+@pytest.mark.parametrize("given", ["Hello", {"order": {"id": 7, "notes": [None, 1.5]}}, [1, 2], 0, False])
+def test_input_takes_any_json_and_keeps_it(control_plane: ControlPlane, given: Any):
+    assert control_plane.create(a_run(input=given), dry_run=True)["spec"]["input"] == given
+
+
+def test_an_output_schema_and_variables_from_secrets_are_kept(control_plane: ControlPlane):
+    schema = {"type": "object", "properties": {"answer": {"type": "string"}}}
+    secret = {"name": "OPENAI_API_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "openai"}}}
+    worker = a_worker(agents=[{"name": "a", "model": "openai:m", "outputSchema": schema}], env=[secret])
+    spec = control_plane.create(worker, dry_run=True)["spec"]
+    assert spec["agents"][0]["outputSchema"] == schema
+    assert spec["env"] == [secret]
+
+
+DURATION = "must be a duration such as 90s or 1h30m"
+ONE_OF_TWO = "set exactly one of agent and workflowType"
+AN_AGENT = {"name": "a", "model": "test"}
+
+BAD = {
+    "a duration that is none": (a_worker(timeouts={"workflow": "soon"}), ["spec.timeouts.workflow", DURATION]),
+    "a duration with a fraction": (a_worker(timeouts={"activity": "1.5m"}), ["spec.timeouts.activity", DURATION]),
+    "a duration beyond all time": (a_worker(timeouts={"workflow": "9" * 20 + "h"}), [DURATION, "up to 5 digits"]),
+    "a duration as a number": (a_worker(timeouts={"workflow": 60}), ["spec.timeouts.workflow", "string"]),
+    "an empty duration": (a_worker(drainTimeout=""), ["spec.drainTimeout", DURATION]),
+    "no heartbeat": (a_worker(timeouts={"heartbeat": "0s"}), ["heartbeat must be longer than 0s"]),
+    "heartbeat as long as activity": (
+        a_worker(timeouts={"heartbeat": "5m"}),
+        ["spec.timeouts", "heartbeat must be shorter than activity"],
+    ),
+    "activity as long as workflow": (
+        a_worker(timeouts={"activity": "60m"}),
+        ["activity must be shorter than workflow"],
+    ),
+    "no time for the workflow": (a_worker(timeouts={"workflow": "0s"}), ["activity must be shorter than workflow"]),
+    "first wait beyond the longest": (
+        a_worker(retry={"initialInterval": "2m"}),
+        ["initialInterval must not be longer than maximumInterval"],
+    ),
+    "no attempts": (a_worker(retry={"maximumAttempts": 0}), ["spec.retry.maximumAttempts", "greater than or equal"]),
+    "a shrinking backoff": (a_worker(retry={"backoffCoefficient": "0.5"}), ["spec.retry.backoffCoefficient"]),
+    "two agents of one name": (a_worker(agents=[AN_AGENT, AN_AGENT]), ["agents must have different names"]),
+    "an agent without a model": (a_worker(agents=[{"name": "a"}]), ["spec.agents[0].model", "Required"]),
+    "a model of no known provider": (
+        a_worker(agents=[{"name": "a", "model": "gpt"}]),
+        ["spec.agents[0].model", "openai:"],
+    ),
+    "a tool that is no module:function": (
+        a_worker(agents=[{**AN_AGENT, "tools": [{"python": "tools.lookup"}]}]),
+        ["spec.agents[0].tools[0].python", "should match"],
+    ),
+    "an address that is no URL": (
+        a_worker(agents=[{**AN_AGENT, "baseURL": "model:8080"}]),
+        ["spec.agents[0].baseURL", "https?://"],
+    ),
+    "negative replicas": (a_worker(replicas=-1), ["spec.replicas", "greater than or equal to 0"]),
+    "a quantity that is none": (a_worker(resources={"limits": {"memory": "lots"}}), ["spec.resources.limits.memory"]),
+    "a variable twice": (a_worker(env=[{"name": "A", "value": "1"}, {"name": "A"}]), ["spec.env[1]", "Duplicate"]),
+    "a field that does not exist": (a_worker(replica=2), ["unknown field", "spec.replica"]),
+    "a worker's name too long for a label": (
+        an_object("AgentWorker", {}, name="w" * 64),
+        ["metadata.name", "at most 63 characters"],
+    ),
+    "a worker reference too long": (a_run(workerRef={"name": "w" * 254}), ["spec.workerRef.name", "253"]),
+    "an agent's name too long": (a_run(agent="a" * 64), ["spec.agent", "63"]),
+    "a run of nothing": (an_object("AgentRun", {"workerRef": {"name": "support"}}), [ONE_OF_TWO]),
+    "a run of two things": (a_run(workflowType="Refund"), [ONE_OF_TWO]),
+    "a run by nobody": (an_object("AgentRun", {"agent": "triage", "input": "x"}), ["spec.workerRef", "Required"]),
+    "a way to stop that is none": (a_run(stop="Now"), ["spec.stop", "Cancel", "Terminate"]),
+    "an address without a port": (an_object("TemporalConnection", {"address": "temporal"}), ["spec.address"]),
+    "a port out of range": (
+        an_object("TemporalConnection", {"address": "temporal:99999"}),
+        ["address must end in a port from 1 to 65535"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("bad", "words"), BAD.values(), ids=BAD.keys())
+def test_a_bad_object_is_refused_with_a_message_that_names_the_fix(
+    control_plane: ControlPlane, bad: dict[str, Any], words: list[str]
+):
+    message = control_plane.refusal(bad)
+    assert [word for word in words if word not in message] == [], message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"workerRef": {"name": "other"}}, {"agent": "other"}, {"agent": None, "workflowType": "Refund"}],
+    ids=["worker", "agent", "agent for workflow type"],
+)
+def test_what_a_run_runs_cannot_be_changed(control_plane: ControlPlane, namespace: str, change: dict[str, Any]):
+    run = a_run()
+    run["metadata"] = {"name": "fixed", "namespace": namespace}
+    control_plane.create(run)
+    message = control_plane.patch("agentrun", "fixed", {"spec": change}, namespace=namespace)
+    assert "workerRef, agent and workflowType cannot be changed after creation; create a new AgentRun" in message
+
+
+def test_what_is_done_with_a_run_can_be_changed(control_plane: ControlPlane, namespace: str):
+    run = a_run()
+    run["metadata"] = {"name": "open", "namespace": namespace}
+    control_plane.create(run)
+    change = {"spec": {"stop": "Cancel", "deletionPolicy": "Abandon"}}
+    assert control_plane.patch("agentrun", "open", change, namespace=namespace) == ""
+
+
+def test_runs_can_be_selected_by_worker_and_by_state(control_plane: ControlPlane, namespace: str):
+    for name, worker in (("first", "support"), ("second", "sales")):
+        run = a_run(workerRef={"name": worker})
+        run["metadata"] = {"name": name, "namespace": namespace}
+        control_plane.create(run)
+    control_plane.patch("agentrun", "first", {"status": {"state": "Running"}}, namespace=namespace, status=True)
+    for selector, found in (("spec.workerRef.name=sales", "second"), ("status.state=Running", "first")):
+        out = control_plane.kubectl("-n", namespace, "get", "ar", "-o", "name", f"--field-selector={selector}")
+        assert out.split() == [f"agentrun.durafleet.dev/{found}"]
+
+
+def test_a_fleet_scales_through_the_scale_subresource(control_plane: ControlPlane, namespace: str):
+    control_plane.create(an_object("AgentWorker", {}, namespace=namespace, name="fleet"))
+    control_plane.kubectl("-n", namespace, "scale", "agentworker/fleet", "--replicas=3")
+    assert control_plane.get("agentworker", "fleet", namespace=namespace)["spec"]["replicas"] == 3
+
+
+@pytest.fixture(scope="module")
+async def guarded(control_plane: ControlPlane) -> AsyncIterator[str]:
+    """A namespace that the chart's policy guards; others are left alone."""
+    name = control_plane.new_namespace()
+    control_plane.helm("install", "guard", str(CHART), "-n", name, "--set", f"watchNamespaces={{{name}}}")
+    without_input = an_object("AgentRun", {"workerRef": {"name": "w"}, "agent": "a"}, namespace=name)
+    await until(lambda: control_plane.refusal(without_input) != "", what="the admission policy to be in force")
+    yield name
+    control_plane.helm("uninstall", "guard", "-n", name)
+
+
+def guarded_run(namespace: str, **spec: Any) -> dict[str, Any]:
+    run = an_object("AgentRun", {"workerRef": {"name": "support"}, "agent": "triage", **spec}, namespace=namespace)
+    return {**run, "spec": {key: value for key, value in run["spec"].items() if value is not ...}}
+
+
+@pytest.mark.parametrize("given", [..., None, "", " \n ", [], {}], ids=["missing", "null", "''", "blank", "[]", "{}"])
+def test_an_agent_needs_an_input(control_plane: ControlPlane, guarded: str, given: Any):
+    message = control_plane.refusal(guarded_run(guarded, input=given))
+    assert "spec.input must not be empty for an agent; write the prompt there" in message
+
+
+def test_a_workflow_needs_no_input(control_plane: ControlPlane, guarded: str):
+    assert control_plane.refusal(guarded_run(guarded, agent=..., workflowType="Refund")) == ""
+
+
+@pytest.mark.parametrize("given", ["x" * (INPUT_LIMIT + 1), "é" * (INPUT_LIMIT // 2 + 1)], ids=["ascii", "unicode"])
+def test_an_input_over_64_kib_is_refused(control_plane: ControlPlane, guarded: str, given: str):
+    message = control_plane.refusal(guarded_run(guarded, input=given))
+    assert "spec.input must have at most 65536 bytes (64 KiB)" in message
+
+
+def test_an_input_of_64_kib_is_accepted(control_plane: ControlPlane, guarded: str):
+    assert control_plane.refusal(guarded_run(guarded, input="x" * INPUT_LIMIT)) == ""
+
+
+@pytest.mark.parametrize("after", ["Bye", None, {"text": "Hello"}])
+def test_an_input_cannot_be_changed(control_plane: ControlPlane, guarded: str, after: Any):
+    run = control_plane.create(guarded_run(guarded, input="Hello"))["metadata"]["name"]
+    message = control_plane.patch("agentrun", run, {"spec": {"input": after}}, namespace=guarded)
+    assert "spec.input cannot be changed after creation; create a new AgentRun" in message
+
+
+def test_an_input_cannot_be_added_later(control_plane: ControlPlane, guarded: str):
+    run = control_plane.create(guarded_run(guarded, agent=..., workflowType="Refund"))["metadata"]["name"]
+    message = control_plane.patch("agentrun", run, {"spec": {"input": "Hello"}}, namespace=guarded)
+    assert "spec.input cannot be changed after creation" in message
+
+
+def test_a_guarded_run_can_still_be_stopped(control_plane: ControlPlane, guarded: str):
+    run = control_plane.create(guarded_run(guarded, input={"order": [7]}))["metadata"]["name"]
+    assert control_plane.patch("agentrun", run, {"spec": {"stop": "Cancel"}}, namespace=guarded) == ""
+
+
+def test_the_policy_of_a_namespaced_release_leaves_other_namespaces_alone(
+    control_plane: ControlPlane, guarded: str, namespace: str
+):
+    assert control_plane.refusal(guarded_run(namespace)) == ""

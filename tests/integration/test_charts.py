@@ -1,0 +1,239 @@
+"""The charts as Helm renders them and the API server takes them."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from dev.cluster.layout import ClusterError
+from tests.support.cluster import CHART, CRD_CHART, ControlPlane
+from tests.support.waiting import until
+
+Objects = dict[tuple[str, str], dict[str, Any]]
+
+
+def render(control_plane: ControlPlane, *sets: str, namespace: str = "system") -> Objects:
+    """Render the operator's chart as the release "fleet"; objects by kind and namespace/name."""
+    flags = [part for value in sets for part in ("--set", value)]
+    text = control_plane.helm("template", "fleet", str(CHART), "--namespace", namespace, *flags)
+    documents = [document for document in yaml.safe_load_all(text) if document]
+    return {(each["kind"], place(each)): each for each in documents}
+
+
+def place(document: dict[str, Any]) -> str:
+    meta = document["metadata"]
+    return f"{meta.get('namespace', '')}/{meta['name']}"
+
+
+def kinds(objects: Objects) -> set[str]:
+    return {kind for kind, _ in objects}
+
+
+def pod_of(objects: Objects) -> dict[str, Any]:
+    template: dict[str, Any] = objects["Deployment", "system/fleet-durafleet"]["spec"]["template"]
+    return template
+
+
+def environment(objects: Objects) -> dict[str, Any]:
+    return {entry["name"]: entry.get("value") for entry in pod_of(objects)["spec"]["containers"][0]["env"]}
+
+
+@pytest.mark.parametrize("chart", [CHART, CRD_CHART], ids=lambda chart: chart.name)
+def test_helm_lint_finds_nothing(control_plane: ControlPlane, chart: object):
+    assert "0 chart(s) failed" in control_plane.helm("lint", "--strict", str(chart))
+
+
+def test_a_cluster_wide_release_has_one_cluster_role_and_no_roles(control_plane: ControlPlane):
+    objects = render(control_plane, "rbac.aggregate=false")
+    roles = [key for key in objects if key[0] in {"ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"}]
+    assert sorted(roles) == [
+        ("ClusterRole", "/system-fleet-durafleet"),
+        ("ClusterRoleBinding", "/system-fleet-durafleet"),
+    ]
+    assert environment(objects)["DURAFLEET_WATCH_NAMESPACES"] == ""
+
+
+def test_a_namespaced_release_has_roles_in_these_namespaces_only(control_plane: ControlPlane):
+    objects = render(control_plane, "watchNamespaces={sales,support}", "rbac.aggregate=false")
+    roles = {key for key in objects if "Role" in key[0]}
+    assert roles == {
+        (kind, f"{namespace}/system-fleet-durafleet")
+        for kind in ("Role", "RoleBinding")
+        for namespace in ("sales", "support")
+    }
+    assert environment(objects)["DURAFLEET_WATCH_NAMESPACES"] == "sales,support"
+
+
+def test_a_namespaced_release_can_do_without_cluster_scoped_objects(control_plane: ControlPlane):
+    objects = render(control_plane, "watchNamespaces={a}", "rbac.aggregate=false", "admissionPolicy.enabled=false")
+    assert [key for key in objects if key[1].startswith("/")] == []
+
+
+def test_the_operators_rights_hold_no_wildcard_and_no_secret(control_plane: ControlPlane):
+    rules = render(control_plane)["ClusterRole", "/system-fleet-durafleet"]["rules"]
+    words = {word for rule in rules for part in rule.values() for word in part}
+    assert words.isdisjoint({"*", "secrets", "pods/exec", "escalate", "impersonate", "bind"})
+
+
+def test_the_pod_is_taken_where_pod_security_is_restricted(control_plane: ControlPlane):
+    namespace = control_plane.new_namespace(**{"pod-security.kubernetes.io__enforce": "restricted"})
+    template = pod_of(render(control_plane))
+    spec = {key: value for key, value in template["spec"].items() if key != "serviceAccountName"}
+    metadata = {"name": "operator", "namespace": namespace}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    assert control_plane.create(pod, dry_run=True)["spec"]["containers"][0]["name"] == "operator"
+
+
+def test_the_container_has_a_read_only_root_probes_and_bounds(control_plane: ControlPlane):
+    container = pod_of(render(control_plane))["spec"]["containers"][0]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "http"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+    assert {"requests", "limits"} <= container["resources"].keys()
+
+
+def test_two_operators_never_run_side_by_side(control_plane: ControlPlane):
+    spec = render(control_plane)["Deployment", "system/fleet-durafleet"]["spec"]
+    assert (spec["replicas"], spec["strategy"]["type"]) == (1, "Recreate")
+
+
+@pytest.mark.parametrize(
+    ("values", "image"),
+    [
+        (["image.repository=r/o"], "r/o:0.1.0"),
+        (["image.repository=r:5000/o", "image.tag=v2"], "r:5000/o:v2"),
+        (["image.repository=r/o", f"image.digest=sha256:{'a' * 64}"], f"r/o@sha256:{'a' * 64}"),
+        (["image.repository=r/o", "image.tag=v2", f"image.digest=sha256:{'a' * 64}"], f"r/o:v2@sha256:{'a' * 64}"),
+    ],
+    ids=["default tag", "tag", "digest", "tag and digest"],
+)
+def test_the_image_is_named_by_tag_or_digest(control_plane: ControlPlane, values: list[str], image: str):
+    assert pod_of(render(control_plane, *values))["spec"]["containers"][0]["image"] == image
+
+
+def test_values_reach_the_operators_settings(control_plane: ControlPlane):
+    variables = environment(
+        render(
+            control_plane,
+            "temporal.address=t:7233",
+            "temporal.namespace=agents",
+            "workerImage.repository=r/w",
+            "workerImage.tag=v3",
+            "workerImage.pullPolicy=Always",
+            "workerImage.pullSecrets={one,two}",
+            "log.level=debug",
+        )
+    )
+    assert variables["DURAFLEET_TEMPORAL_ADDRESS"] == "t:7233"
+    assert variables["DURAFLEET_TEMPORAL_NAMESPACE"] == "agents"
+    assert variables["DURAFLEET_WORKER_IMAGE"] == "r/w:v3"
+    assert variables["DURAFLEET_WORKER_IMAGE_PULL_POLICY"] == "Always"
+    assert variables["DURAFLEET_WORKER_IMAGE_PULL_SECRETS"] == "one,two"
+    assert variables["DURAFLEET_LOG_LEVEL"] == "debug"
+
+
+def test_options_are_off_until_asked_for(control_plane: ControlPlane):
+    assert kinds(render(control_plane)).isdisjoint({"ServiceMonitor", "NetworkPolicy"})
+    asked = render(control_plane, "metrics.serviceMonitor.enabled=true", "networkPolicy.enabled=true")
+    assert {"ServiceMonitor", "NetworkPolicy"} <= kinds(asked)
+
+
+def test_the_network_policy_lets_the_operator_reach_temporal(control_plane: ControlPlane):
+    objects = render(control_plane, "networkPolicy.enabled=true", "temporal.address=t:7244")
+    egress = objects["NetworkPolicy", "system/fleet-durafleet"]["spec"]["egress"]
+    assert 7244 in {port["port"] for rule in egress for port in rule["ports"]}
+
+
+def test_the_operators_chart_brings_no_custom_resource(control_plane: ControlPlane):
+    groups = {each["apiVersion"].partition("/")[0] for each in render(control_plane).values()}
+    assert "durafleet.dev" not in groups
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("replicas=2", "replicas"),
+        ("temporal.adress=t:7233", "adress"),
+        ("temporal.address=temporal", "/temporal/address"),
+        ("log.level=loud", "/log/level"),
+        ("image.digest=latest", "/image/digest"),
+        ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
+        ("watchNamespaces={Not_A_Name}", "/watchNamespaces/0"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(control_plane: ControlPlane, value: str, words: str):
+    with pytest.raises(ClusterError, match=re.escape(words)):
+        render(control_plane, value)
+
+
+def test_values_of_a_parent_chart_are_accepted(control_plane: ControlPlane):
+    assert render(control_plane, "global.registry=r")
+
+
+@pytest.fixture(scope="module")
+def release(control_plane: ControlPlane) -> Iterator[str]:
+    """A namespaced release in a namespace that it watches."""
+    name = control_plane.new_namespace()
+    control_plane.helm("install", "fleet", str(CHART), "-n", name, "--set", f"watchNamespaces={{{name}}}")
+    yield name
+    control_plane.helm("uninstall", "fleet", "-n", name)
+
+
+ALLOWED = [
+    ("watch", "agentruns.durafleet.dev"),
+    ("patch", "agentruns.durafleet.dev"),
+    ("patch", "agentruns.durafleet.dev/status"),
+    ("patch", "agentworkers.durafleet.dev/status"),
+    ("patch", "temporalconnections.durafleet.dev/status"),
+    ("patch", "deployments.apps"),
+    ("delete", "configmaps"),
+    ("list", "pods"),
+    ("create", "events"),
+]
+DENIED = [
+    ("get", "secrets"),
+    ("delete", "agentruns.durafleet.dev"),
+    ("patch", "agentworkers.durafleet.dev"),
+    ("create", "pods"),
+    ("create", "pods/exec"),
+    ("create", "rolebindings.rbac.authorization.k8s.io"),
+]
+
+
+def allowed(control_plane: ControlPlane, verb: str, resource: str, *, namespace: str, user: str) -> bool:
+    """Ask the API server what a user may do."""
+    name, _, subresource = resource.partition("/")
+    flags = [f"--subresource={subresource}"] if subresource else []
+    try:
+        control_plane.kubectl("auth", "can-i", verb, name, *flags, "-n", namespace, f"--as={user}", "-q")
+    except ClusterError:
+        return False
+    return True
+
+
+def may(control_plane: ControlPlane, release: str, verb: str, resource: str, *, namespace: str) -> bool:
+    account = f"system:serviceaccount:{release}:fleet-durafleet"
+    return allowed(control_plane, verb, resource, namespace=namespace, user=account)
+
+
+def test_the_operator_may_do_what_it_does_and_no_more(control_plane: ControlPlane, release: str):
+    assert [each for each in ALLOWED if not may(control_plane, release, *each, namespace=release)] == []
+    assert [each for each in DENIED if may(control_plane, release, *each, namespace=release)] == []
+
+
+def test_a_namespaced_operator_may_do_nothing_elsewhere(control_plane: ControlPlane, release: str, namespace: str):
+    assert [each for each in ALLOWED if may(control_plane, release, *each, namespace=namespace)] == []
+
+
+async def test_whoever_may_edit_a_namespace_may_create_runs_there(
+    control_plane: ControlPlane, release: str, namespace: str
+):
+    control_plane.kubectl("-n", namespace, "create", "rolebinding", "dev", "--clusterrole=edit", "--user=dev")
+
+    def may_create(where: str) -> bool:
+        return allowed(control_plane, "create", "agentruns.durafleet.dev", namespace=where, user="dev")
+
+    await until(lambda: may_create(namespace), what="the role edit covers AgentRuns")
+    assert not may_create(release)

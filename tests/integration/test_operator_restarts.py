@@ -1,0 +1,143 @@
+"""An operator that dies, comes back or is there twice: every AgentRun still has exactly one execution."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from tests.support.cluster import ControlPlane
+from tests.support.operator import Fleet, condition, executions_of, operator_process
+from tests.support.temporal import dev_server, free_port
+from tests.support.waiting import until
+
+
+@pytest.fixture
+async def fleet(control_plane: ControlPlane, temporal_server: str, namespace: str) -> Fleet:
+    """A namespace with an AgentWorker `support`, and no operator yet."""
+    mine = Fleet(control_plane, namespace, await Client.connect(temporal_server))
+    mine.create_worker()
+    return mine
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Iterator[Path]:
+    """Folders for the logs of several operators."""
+
+    def each() -> Iterator[Path]:
+        for number in range(100):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            yield folder
+
+    return each()
+
+
+async def test_an_operator_killed_right_after_the_start_leaves_one_execution(fleet: Fleet, folders: Iterator[Path]):
+    with operator_process(next(folders), fleet.env()) as operator:
+        await operator.until_ready()
+        created = fleet.create_run("once", "Echo", input="hello")
+        before = await fleet.until_started(created)
+        operator.kill()
+    async with fleet.worker():
+        with operator_process(next(folders), fleet.env()):
+            run = await fleet.until_state("once", "Completed")
+            assert run["status"]["result"]["preview"] == "hello"
+            await fleet.until("agentrun", "once", lambda it: not it["metadata"].get("finalizers"), what="is let go")
+    assert run["status"]["workflow"]["runId"] == before.run_id
+    assert executions_of(created) == [before.run_id]
+    assert (await fleet.workflow(created).describe()).run_id == before.run_id
+
+
+@pytest.mark.parametrize("moment", range(4))
+async def test_an_operator_killed_around_the_start_leaves_one_execution(
+    fleet: Fleet, folders: Iterator[Path], moment: int
+):
+    """Each moment is a little later on the way from the AgentRun's creation to its first status."""
+    async with fleet.worker():
+        with operator_process(next(folders), fleet.env()) as operator:
+            await operator.until_ready()
+            created = fleet.create_run("once", "Echo", input="hello")
+            reached = [
+                lambda: True,
+                lambda: bool(fleet.get("agentrun", "once")["metadata"].get("finalizers")),
+                lambda: bool(executions_of(created)),
+                lambda: "workflow" in fleet.get("agentrun", "once").get("status", {}),
+            ][moment]
+            await until(reached, what="the moment has come", within=30)
+            operator.kill()
+        with operator_process(next(folders), fleet.env()):
+            run = await fleet.until_state("once", "Completed")
+    assert executions_of(created) == [run["status"]["workflow"]["runId"]]
+
+
+async def test_what_ends_while_the_operator_is_away_is_in_the_status_when_it_is_back(
+    fleet: Fleet, folders: Iterator[Path]
+):
+    async with fleet.worker():
+        with operator_process(next(folders), fleet.env()):
+            created = fleet.create_run("patient", "Wait")
+            await fleet.until_state("patient", "Running")
+        workflow = fleet.workflow(created)
+        await workflow.signal("finish", "all is well")
+        await workflow.result()
+        with operator_process(next(folders), fleet.env()):
+            run = await fleet.until_state("patient", "Completed")
+    assert run["status"]["result"]["preview"] == "all is well"
+    assert len(executions_of(created)) == 1
+
+
+async def test_what_was_deleted_while_the_operator_was_away_goes_when_it_is_back(fleet: Fleet, folders: Iterator[Path]):
+    async with fleet.worker():
+        with operator_process(next(folders), fleet.env()):
+            created = fleet.create_run("unwanted", "Wait")
+            await fleet.until_state("unwanted", "Running")
+        fleet.kubectl("delete", "agentrun", "unwanted", "--wait=false")
+        assert fleet.find("agentrun", "unwanted") is not None
+        with operator_process(next(folders), fleet.env()):
+            await fleet.until_gone("agentrun", "unwanted")
+        assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
+
+
+async def test_runs_created_while_no_operator_is_there_start_when_it_comes(fleet: Fleet, folders: Iterator[Path]):
+    for number in range(3):
+        fleet.create_run(f"waiting-{number}", "Echo", input=f"hello {number}")
+    async with fleet.worker():
+        with operator_process(next(folders), fleet.env()):
+            for number in range(3):
+                run = await fleet.until_state(f"waiting-{number}", "Completed")
+                assert run["status"]["result"]["preview"] == f"hello {number}"
+
+
+async def test_two_operators_at_once_start_each_run_once(fleet: Fleet, folders: Iterator[Path]):
+    async with fleet.worker():
+        with (
+            operator_process(next(folders), fleet.env()) as one,
+            operator_process(next(folders), fleet.env()) as other,
+        ):
+            await one.until_ready()
+            await other.until_ready()
+            created = [fleet.create_run(f"shared-{number}", "Echo", input="hello") for number in range(5)]
+            runs = [await fleet.until_state(run["metadata"]["name"], "Completed") for run in created]
+            assert one.probe("/livez") == other.probe("/livez") == 200
+    for run in runs:
+        assert executions_of(run) == [run["status"]["workflow"]["runId"]]
+
+
+async def test_a_run_waits_for_a_temporal_that_is_not_there_yet(
+    control_plane: ControlPlane, namespace: str, folders: Iterator[Path]
+):
+    port = free_port()
+    client = await Client.connect(f"127.0.0.1:{port}", lazy=True)
+    fleet = Fleet(control_plane, namespace, client)
+    fleet.create_worker()
+    with operator_process(next(folders), fleet.env()):
+        created = fleet.create_run("early", "Echo", input="hello")
+        run = await fleet.until_reason("agentrun", "early", "TemporalUnavailable")
+        assert f"127.0.0.1:{port}" in condition(run, "Ready")["message"]
+        assert condition(run, "Stalled") == {}
+        with dev_server(port=port) as address:
+            async with replace(fleet, client=await Client.connect(address)).worker():
+                run = await fleet.until_state("early", "Completed")
+    assert executions_of(created) == [run["status"]["workflow"]["runId"]]

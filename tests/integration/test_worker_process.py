@@ -1,0 +1,163 @@
+"""The life of a worker process: how it starts, what it survives, how it ends."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle
+
+from tests.support.ledger import Ledger, ledger
+from tests.support.model import ModelServer, Step, calls, model_server, says
+from tests.support.temporal import dev_server, free_port
+from tests.support.waiting import until
+from tests.support.worker import ROOT, environment, worker_process
+
+# Short, so that Temporal notices a lost worker soon.
+OPTIONS = {"startToClose": 60, "heartbeat": 2, "retry": {"maximumAttempts": 5, "initialInterval": 0.1}}
+
+
+@dataclass
+class World:
+    """What the workers of one test work with."""
+
+    folder: Path
+    address: str
+    model: ModelServer
+    ledger: Ledger
+    task_queue: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def env(self, **env: str) -> dict[str, str]:
+        """Return the environment of a worker with one agent that records effects."""
+        agents = [
+            {
+                "name": "clerk",
+                "model": "openai:any",
+                "baseURL": self.model.url,
+                "tools": [{"python": "tools:record_effect"}],
+            }
+        ]
+        return environment(
+            self.folder,
+            address=self.address,
+            task_queue=self.task_queue,
+            agents=agents,
+            LEDGER_URL=self.ledger.url,
+            **env,
+        )
+
+    async def start(self, prompt: str) -> WorkflowHandle[Any, Any]:
+        client = await Client.connect(self.address)
+        argument = {"agent": "clerk", "input": prompt, "options": OPTIONS}
+        return await client.start_workflow("AgentRun", argument, id=str(uuid.uuid4()), task_queue=self.task_queue)
+
+
+@pytest.fixture
+def world(tmp_path: Path, temporal_server: str) -> Iterator[World]:
+    with model_server() as model, ledger() as book:
+        yield World(tmp_path, temporal_server, model, book)
+
+
+async def test_a_run_outlives_a_killed_worker_and_each_tool_is_called_once(world: World):
+    gate = threading.Event()
+    first, second, third = (((("record_effect", {"effect": effect}),)) for effect in ("a", "b", "c"))
+    world.model.script(
+        "Record.", Step(calls=first), Step(calls=second), Step(calls=third, gate=gate), says("All recorded.")
+    )
+    with worker_process(world.folder, world.env()) as worker:
+        await worker.until_ready()
+        handle = await world.start("Record.")
+        await until(lambda: world.model.asked("Record.") == 3, what="two tools are done and the model thinks")
+        worker.kill()
+    with worker_process(world.folder, world.env()) as successor:
+        await successor.until_ready()
+        gate.set()
+        assert (await handle.result())["output"] == "All recorded."
+    assert world.ledger.effects == ["a", "b", "c"]
+
+
+async def test_a_worker_told_to_stop_finishes_its_tool_and_ends_with_code_0(world: World):
+    gate = world.ledger.gates["slow"] = threading.Event()
+    world.model.script("Record.", calls("record_effect", effect="slow"), says("Recorded."))
+    with worker_process(world.folder, world.env()) as worker:
+        await worker.until_ready()
+        handle = await world.start("Record.")
+        await until(lambda: world.ledger.effects == ["slow"], what="the tool runs")
+        worker.terminate()
+        await until(lambda: not worker.ready, what="the worker is no longer ready")
+        assert worker.process.poll() is None
+        gate.set()
+        assert await worker.exit_code() == 0
+    with worker_process(world.folder, world.env()) as successor:
+        await successor.until_ready()
+        assert (await handle.result())["output"] == "Recorded."
+    assert world.ledger.effects == ["slow"]
+
+
+async def test_a_tool_that_outlasts_the_drain_is_given_to_another_worker(world: World):
+    world.ledger.gates["stuck"] = threading.Event()
+    world.model.script("Record.", calls("record_effect", effect="stuck"), says("Recorded."))
+    with worker_process(world.folder, world.env(DURAFLEET_DRAIN_TIMEOUT_SECONDS="0.5")) as worker:
+        await worker.until_ready()
+        handle = await world.start("Record.")
+        await until(lambda: world.ledger.effects == ["stuck"], what="the tool runs")
+        worker.terminate()
+        assert await worker.exit_code() == 0
+    world.ledger.gates.pop("stuck").set()
+    with worker_process(world.folder, world.env()) as successor:
+        await successor.until_ready()
+        assert (await handle.result())["output"] == "Recorded."
+    assert world.ledger.effects == ["stuck", "stuck"]
+
+
+async def test_a_worker_waits_for_temporal_to_come_up(world: World):
+    port = free_port()
+    world.address = f"127.0.0.1:{port}"
+    with worker_process(world.folder, world.env(DURAFLEET_LOG_FORMAT="plain")) as worker:
+        await until(
+            lambda: f"Temporal at {world.address} cannot be reached" in worker.output(), what="it says what is missing"
+        )
+        assert not worker.ready
+        with dev_server(port=port):
+            await worker.until_ready()
+            worker.terminate()
+            assert await worker.exit_code() == 0
+
+
+async def test_a_worker_that_waits_for_temporal_stops_at_once(world: World):
+    world.address = f"127.0.0.1:{free_port()}"
+    with worker_process(world.folder, world.env()) as worker:
+        await until(lambda: "cannot be reached" in worker.output(), what="it has begun to wait")
+        worker.terminate()
+        assert await worker.exit_code() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"TEMPORAL_TASK_QUEUE": ""}, "The variable TEMPORAL_TASK_QUEUE is not set"),
+        ({"PYTHONPATH": ""}, "the module 'tools' of the tool 'tools:record_effect' cannot be imported"),
+        ({"DURAFLEET_AGENTS_FILE": "/nonexistent/agents.json"}, "The agents file /nonexistent/agents.json cannot be"),
+    ],
+)
+async def test_a_wrong_configuration_ends_with_code_2_and_one_line(world: World, change: dict[str, str], words: str):
+    with worker_process(world.folder, world.env() | change) as worker:
+        assert await worker.exit_code() == 2
+        lines = worker.output().splitlines()
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+async def test_the_example_of_a_worker_of_ones_own(world: World):
+    command = [str(ROOT / "examples" / "byo-worker" / "worker.py")]
+    with worker_process(world.folder, world.env(), command=command) as worker:
+        client = await Client.connect(world.address)
+        handle = await client.start_workflow(
+            "OrderFollowUp", {"number": "A-17", "wait_seconds": 0.1}, id=str(uuid.uuid4()), task_queue=world.task_queue
+        )
+        assert await handle.result() == {"parcels": 3, "note": "reminded the customer of order A-17"}
+        worker.terminate()
+        assert await worker.exit_code() == 0

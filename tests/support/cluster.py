@@ -1,0 +1,109 @@
+"""A real API server for tests: started once a session, with the custom resources installed by their chart."""
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from dev.cluster import Cluster
+from dev.cluster.cluster import all_clusters
+from dev.cluster.layout import ROOT, ClusterError
+
+CRD_CHART = ROOT / "helm" / "durafleet-crds"
+CHART = ROOT / "helm" / "durafleet"
+_PREFIX = "test-"
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """An API server, its etcd and its controllers; no node, so no pod ever runs."""
+
+    cluster: Cluster
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of a process that is to use this API server (KUBECONFIG, PATH)."""
+        return {**os.environ, **self.cluster.env}
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl; raises ClusterError with its words."""
+        return self.cluster.kubectl(*arguments, stdin=stdin)
+
+    def helm(self, *arguments: str) -> str:
+        """Run Helm; raises ClusterError with its words."""
+        return self.cluster.helm(*arguments)
+
+    def create(self, manifest: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Create an object and return it as the API server has it."""
+        flags = ["--dry-run=server"] if dry_run else []
+        out = self.kubectl("create", "-f", "-", "-o", "json", *flags, stdin=json.dumps(manifest))
+        return dict(json.loads(out))
+
+    def refusal(self, manifest: Mapping[str, Any]) -> str:
+        """Return why the API server refuses to create an object; empty if it does not."""
+        return self._refused("create", "-f", "-", "--dry-run=server", stdin=json.dumps(manifest))
+
+    def get(self, kind: str, name: str, *, namespace: str) -> dict[str, Any]:
+        """Return an object."""
+        return dict(json.loads(self.kubectl("-n", namespace, "get", kind, name, "-o", "json")))
+
+    def patch(self, kind: str, name: str, patch: Mapping[str, Any], *, namespace: str, status: bool = False) -> str:
+        """Merge a patch into an object; return why it was refused, empty if it was not."""
+        flags = ["--subresource=status"] if status else []
+        return self._refused(
+            "-n", namespace, "patch", kind, name, "--type=merge", "-p", json.dumps(patch), *flags
+        )  # fmt: skip
+
+    def new_namespace(self, **labels: str) -> str:
+        """Create a namespace of its own for a test, ready for pods and their service account."""
+        name = f"t-{uuid.uuid4().hex[:10]}"
+        metadata = {"name": name, "labels": {key.replace("__", "/"): value for key, value in labels.items()}}
+        self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        return name
+
+    def _refused(self, *arguments: str, stdin: str | None = None) -> str:
+        try:
+            self.kubectl(*arguments, stdin=stdin)
+        except ClusterError as error:
+            return str(error)
+        return ""
+
+
+@contextlib.contextmanager
+def control_plane_of_this_session() -> Iterator[ControlPlane]:
+    """Run a control plane as long as the context lives; those of sessions that died are cleared away first."""
+    _clear_away_the_dead()
+    cluster = Cluster(f"{_PREFIX}{os.getpid()}")
+    try:
+        cluster.up(["control-plane"])
+        cluster.helm("install", "durafleet-crds", str(CRD_CHART), "--wait")
+        yield ControlPlane(cluster)
+    finally:
+        cluster.down()
+
+
+def _clear_away_the_dead() -> None:
+    for name in all_clusters():
+        pid = name.removeprefix(_PREFIX)
+        if name.startswith(_PREFIX) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            Cluster(name).down()
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """The session's API server with the custom resources installed."""
+    with control_plane_of_this_session() as plane:
+        yield plane
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A fresh namespace."""
+    name = control_plane.new_namespace()
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false")

@@ -1,0 +1,254 @@
+"""The operator as its pod runs it: a process, with a real API server and a real Temporal.
+
+No pod ever runs on that API server, so `Fleet` hosts the workers of the runs itself.
+"""
+
+import asyncio
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from temporalio import workflow
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from tests.support.cluster import ControlPlane
+from tests.support.temporal import free_port
+from tests.support.waiting import until
+
+MODULE = ("-m", "durafleet")
+API_VERSION = "durafleet.dev/v1alpha1"
+IMAGE = "registry.invalid/worker:1"
+EXECUTIONS: set[tuple[str, str]] = set()
+"""Workflow id and run id of every execution that a worker of these tests has begun."""
+
+
+@dataclass(frozen=True)
+class OperatorProcess:
+    """A started operator."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+    log: Path
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def probe(self, path: str) -> int:
+        """Return the status of a GET, 0 if nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        except OSError:
+            return 0
+        finally:
+            connection.close()
+
+    async def until_ready(self) -> None:
+        await until(
+            lambda: self.process.poll() is not None or self.probe("/readyz") == 200, what="the operator is ready"
+        )
+        assert self.process.poll() is None, f"the operator ended early:\n{self.output()[-4000:]}"
+
+    def terminate(self) -> None:
+        """Ask it to stop, as the kubelet does."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Take it away in the middle of whatever it does."""
+        self.process.kill()
+        self.process.wait()
+
+    async def exit_code(self) -> int:
+        await until(lambda: self.process.poll() is not None, what="the operator has ended")
+        return int(self.process.returncode)
+
+
+def environment(plane: ControlPlane, *, temporal: str, namespace: str) -> dict[str, str]:
+    """Return the variables of an operator that watches one namespace."""
+    inherited = {name: value for name, value in plane.env.items() if not name.startswith("DURAFLEET_")}
+    return inherited | {
+        "DURAFLEET_TEMPORAL_ADDRESS": temporal,
+        "DURAFLEET_WATCH_NAMESPACES": namespace,
+        "DURAFLEET_HTTP_HOST": "127.0.0.1",
+        "DURAFLEET_HTTP_PORT": str(free_port()),
+        "DURAFLEET_LOG_FORMAT": "plain",
+    }
+
+
+@contextmanager
+def operator_process(folder: Path, env: dict[str, str]) -> Iterator[OperatorProcess]:
+    """Start an operator; what is left of it is killed at the end."""
+    log = folder / "operator.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen([sys.executable, *MODULE], env=env, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield OperatorProcess(process, int(env["DURAFLEET_HTTP_PORT"]), log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@workflow.defn(name="Echo")
+class Echo:
+    """Returns its input."""
+
+    @workflow.run
+    async def run(self, value: Any) -> Any:
+        _note_execution()
+        return value
+
+
+@workflow.defn(name="Break")
+class Break:
+    """Fails with its input as the message."""
+
+    @workflow.run
+    async def run(self, message: str) -> None:
+        _note_execution()
+        raise ApplicationError(message, type="Broken", non_retryable=True)
+
+
+@workflow.defn(name="Wait")
+class Wait:
+    """Waits for the signal `finish`, and returns what comes with it; lets itself be cancelled."""
+
+    def __init__(self) -> None:
+        self._words: str | None = None
+
+    @workflow.run
+    async def run(self) -> str:
+        _note_execution()
+        await workflow.wait_condition(lambda: self._words is not None)
+        return str(self._words)
+
+    @workflow.signal
+    def finish(self, words: str) -> None:
+        self._words = words
+
+
+def _note_execution() -> None:
+    info = workflow.info()
+    EXECUTIONS.add((info.workflow_id, info.run_id))
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A namespace with an operator or several, and what a user does there."""
+
+    plane: ControlPlane
+    namespace: str
+    client: Client
+
+    def env(self) -> dict[str, str]:
+        """Return the variables of an operator for this namespace."""
+        return environment(self.plane, temporal=self.client.service_client.config.target_host, namespace=self.namespace)
+
+    def worker(self, name: str = "support") -> Worker:
+        """Return what polls the task queue of an AgentWorker; enter it to run it."""
+        return Worker(
+            self.client,
+            task_queue=f"{self.namespace}/{name}",
+            workflows=[Echo, Break, Wait],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        )
+
+    def create(self, kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": self.namespace}
+        return self.plane.create({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
+
+    def create_worker(self, name: str = "support", **spec: Any) -> dict[str, Any]:
+        return self.create("AgentWorker", name, {"image": IMAGE, **spec})
+
+    def create_run(self, name: str, workflow_type: str | None = None, **spec: Any) -> dict[str, Any]:
+        """Create an AgentRun on AgentWorker `support` unless told otherwise."""
+        chosen = {"workflowType": workflow_type} if workflow_type is not None else {}
+        return self.create("AgentRun", name, {"workerRef": {"name": "support"}, **chosen, **spec})
+
+    def patch(self, kind: str, name: str, spec: dict[str, Any]) -> None:
+        refused = self.plane.patch(kind, name, {"spec": spec}, namespace=self.namespace)
+        assert not refused, refused
+
+    def kubectl(self, *arguments: str) -> str:
+        return self.plane.kubectl("-n", self.namespace, *arguments)
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        return self.plane.get(kind, name, namespace=self.namespace)
+
+    def find(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Return an object, None if it does not exist."""
+        found = self.kubectl("get", kind, name, "--ignore-not-found", "-o", "json")
+        return dict(json.loads(found)) if found.strip() else None
+
+    async def until(
+        self, kind: str, name: str, condition: Callable[[dict[str, Any]], bool], *, what: str
+    ) -> dict[str, Any]:
+        """Return the object once it is there and the condition holds."""
+        seen: dict[str, Any] = {}
+
+        def holds() -> bool:
+            seen.clear()
+            seen.update(self.find(kind, name) or {})
+            return bool(seen) and condition(seen)
+
+        try:
+            await until(holds, what=f"{kind} {name} {what}", within=30)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; it is {json.dumps(seen, indent=1)[-3000:]}") from None
+        return dict(seen)
+
+    async def until_state(self, name: str, state: str) -> dict[str, Any]:
+        """Return the AgentRun once its state is this one."""
+        return await self.until("agentrun", name, lambda it: state_of(it) == state, what=f"is {state}")
+
+    async def until_reason(self, kind: str, name: str, reason: str) -> dict[str, Any]:
+        """Return the object once its condition Ready has this reason."""
+        return await self.until(kind, name, lambda it: condition(it, "Ready").get("reason") == reason, what=reason)
+
+    async def until_gone(self, kind: str, name: str) -> None:
+        await until(lambda: self.find(kind, name) is None, what=f"{kind} {name} is gone", within=30)
+
+    def workflow(self, run: dict[str, Any]) -> WorkflowHandle[Any, Any]:
+        """Return the workflow of an AgentRun."""
+        metadata = run["metadata"]
+        return self.client.get_workflow_handle(
+            f"agent-run/{metadata['namespace']}/{metadata['name']}/{metadata['uid']}"
+        )
+
+    async def until_started(self, run: dict[str, Any]) -> WorkflowExecutionDescription:
+        """Return the workflow at the first moment at which Temporal knows it."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return await self.workflow(run).describe()
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.001)
+
+
+def condition(body: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return a condition of an object; empty if it is not there."""
+    found = [each for each in body.get("status", {}).get("conditions", ()) if each["type"] == kind]
+    return dict(found[0]) if found else {}
+
+
+def state_of(run: dict[str, Any]) -> str | None:
+    state = run.get("status", {}).get("state")
+    return None if state is None else str(state)
+
+
+def executions_of(run: dict[str, Any]) -> list[str]:
+    """Return the run ids of all executions that workers have begun for an AgentRun."""
+    return [run_id for workflow_id, run_id in EXECUTIONS if workflow_id.endswith(run["metadata"]["uid"])]

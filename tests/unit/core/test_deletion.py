@@ -1,0 +1,81 @@
+"""Deleting an AgentRun ends its workflow, and never waits for ever."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from durafleet.api.run import AgentRunStatus
+from durafleet.api.status import Reason
+from durafleet.core.actions import CancelWorkflow, Describe, RemoveFinalizer, TerminateWorkflow
+from durafleet.core.execution import ExecutionStatus
+from durafleet.core.objects import Run
+from durafleet.core.runs import RunWorld, Trouble, plan_run
+from durafleet.core.targets import connection_not_found
+from tests.support.builders import NOON, TARGET, a_closed, a_run, a_worker, an_execution, held
+
+
+def a_deleted(**spec: str) -> Run:
+    return held(a_run(spec=spec, deleted=NOON))
+
+
+def a_world(**changes: object) -> RunWorld:
+    return replace(RunWorld(worker=a_worker(), target=TARGET, execution=an_execution()), **changes)  # type: ignore[arg-type]
+
+
+def kinds(run: Run, world: RunWorld, *, after: float = 0.0) -> list[type]:
+    return [type(action) for action in plan_run(run, world, now=NOON + timedelta(seconds=after)).actions]
+
+
+def test_a_running_workflow_is_cancelled_first():
+    assert kinds(a_deleted(), a_world()) == [CancelWorkflow]
+
+
+def test_a_cancelled_workflow_has_a_minute_and_is_then_terminated():
+    asked = a_world(execution=an_execution(cancel_requested=True))
+    assert kinds(a_deleted(), asked, after=59) == []
+    assert plan_run(a_deleted(), asked, now=NOON + timedelta(seconds=59)).requeue == 1
+    assert kinds(a_deleted(), asked, after=60) == [TerminateWorkflow]
+
+
+def test_the_policy_terminate_does_not_wait():
+    assert kinds(a_deleted(deletionPolicy="Terminate"), a_world()) == [TerminateWorkflow]
+
+
+def test_the_policy_abandon_leaves_the_workflow_alone():
+    assert kinds(a_deleted(deletionPolicy="Abandon"), a_world()) == [RemoveFinalizer]
+
+
+def test_a_closed_workflow_lets_the_run_go():
+    assert kinds(a_deleted(), a_world(execution=a_closed(ExecutionStatus.CANCELED))) == [RemoveFinalizer]
+
+
+def test_a_terminal_run_goes_without_asking_temporal():
+    run = replace(a_deleted(), status=AgentRunStatus(state=Reason.COMPLETED))
+    assert kinds(run, a_world(execution=None)) == [RemoveFinalizer]
+
+
+def test_a_workflow_that_temporal_does_not_know_lets_the_run_go():
+    assert kinds(a_deleted(), a_world(execution=None, absent=True)) == [RemoveFinalizer]
+
+
+def test_an_unknown_workflow_is_asked_about():
+    assert kinds(a_deleted(), a_world(execution=None)) == [Describe]
+
+
+def test_with_temporal_away_the_run_goes_after_two_minutes_and_says_so():
+    trouble = Trouble(connection_not_found("x", "y"), NOON)
+    away = a_world(execution=None, trouble=trouble)
+    assert kinds(a_deleted(), away, after=119) == []
+    last = plan_run(a_deleted(), away, now=NOON + timedelta(seconds=120))
+    assert [type(action) for action in last.actions] == [RemoveFinalizer]
+    assert [event.reason for event in last.announcements] == ["WorkflowAbandoned"]
+
+
+def test_with_the_connection_gone_the_run_goes_too():
+    gone = a_world(target=connection_not_found("x", "y"), execution=None)
+    assert kinds(a_deleted(), gone, after=120) == [RemoveFinalizer]
+
+
+def test_without_our_finalizer_there_is_nothing_to_do():
+    plan = plan_run(a_run(deleted=NOON), a_world(), now=NOON)
+    assert plan.actions == ()
+    assert plan.status is None

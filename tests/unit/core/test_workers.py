@@ -1,0 +1,149 @@
+"""When an AgentWorker acts, and when it may call itself Ready."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from durafleet.api.status import Reason
+from durafleet.core.actions import ApplyObject, DeleteObject
+from durafleet.core.conditions import Verdict
+from durafleet.core.deployment import WorkerDefaults, deployment
+from durafleet.core.objects import Worker
+from durafleet.core.targets import connection_not_found
+from durafleet.core.workers import Rollout, WorkerPlan, WorkerWorld, plan_worker
+from tests.support.builders import NOON, TARGET, a_worker
+
+DEFAULTS = WorkerDefaults(image="registry/worker:1")
+SETTLED = Rollout(owned=True, settled=True, deadline_exceeded=False, applied=True, replicas=1, ready=1)
+MOVING = replace(SETTLED, settled=False, ready=0)
+
+
+def a_world(**changes: object) -> WorkerWorld:
+    world = WorkerWorld(target=TARGET, rollout=SETTLED, agents_applied=True, agents_exist=True, pollers=1)
+    return replace(world, **changes)  # type: ignore[arg-type]
+
+
+def plan(worker: Worker, world: WorkerWorld) -> WorkerPlan:
+    return plan_worker(worker, world, defaults=DEFAULTS, now=NOON)
+
+
+def ready(result: WorkerPlan) -> tuple[str, str]:
+    assert result.status is not None
+    condition = next(c for c in result.status.conditions if c.type == "Ready")
+    return condition.status, condition.reason
+
+
+def others(result: WorkerPlan) -> set[str]:
+    assert result.status is not None
+    return {c.type for c in result.status.conditions} - {"Ready"}
+
+
+def test_a_new_worker_gets_its_agents_before_its_pods():
+    actions = plan(a_worker(), a_world(rollout=None, agents_applied=False)).actions
+    assert [a.manifest["kind"] for a in actions if isinstance(a, ApplyObject)] == ["ConfigMap", "Deployment"]
+
+
+def test_an_image_that_brings_its_own_workflows_has_no_agents_file():
+    worker = a_worker(spec={"agents": [], "image": "mine:1"})
+    actions = plan(worker, a_world(rollout=None, agents_exist=True)).actions
+    assert [type(action) for action in actions] == [ApplyObject, DeleteObject]
+
+
+def test_a_fleet_is_ready_when_its_pods_run_and_poll():
+    assert ready(plan(a_worker(), a_world())) == ("True", Reason.AVAILABLE)
+
+
+def test_running_pods_that_do_not_poll_are_not_ready():
+    result = plan(a_worker(), a_world(pollers=0))
+    assert ready(result) == ("False", Reason.WAITING_FOR_POLLERS)
+    assert others(result) == {"Reconciling"}
+    assert result.requeue is not None
+
+
+def test_pods_on_their_way_are_rolling_out():
+    assert ready(plan(a_worker(), a_world(rollout=MOVING, pollers=None))) == ("False", Reason.ROLLING_OUT)
+
+
+def test_a_pod_that_cannot_run_stalls_the_worker_with_its_reason():
+    problem = Verdict(Reason.IMAGE_PULL_FAILED, "no such image")
+    result = plan(a_worker(), a_world(rollout=MOVING, pod_problem=problem))
+    assert ready(result) == ("False", Reason.IMAGE_PULL_FAILED)
+    assert others(result) == {"Stalled"}
+    assert [event.type for event in result.announcements] == ["Warning"]
+
+
+def test_no_replicas_is_what_was_asked_for():
+    worker = a_worker(spec={"agents": [{"name": "a", "model": "test"}], "replicas": 0})
+    assert ready(plan(worker, a_world(pollers=None))) == ("True", Reason.SCALED_TO_ZERO)
+
+
+def test_a_deployment_of_somebody_else_is_never_touched():
+    result = plan(a_worker(), a_world(rollout=replace(SETTLED, owned=False, applied=False)))
+    assert result.actions == ()
+    assert ready(result) == ("False", Reason.FOREIGN_OBJECT)
+
+
+def test_a_missing_connection_is_waited_for_and_then_stalls():
+    missing = a_world(target=connection_not_found("main", "default"))
+    first = plan(a_worker(), missing)
+    assert others(first) == {"Reconciling"}
+    assert first.status is not None
+    later = plan_worker(a_worker(status=first.status), missing, defaults=DEFAULTS, now=NOON + timedelta(seconds=61))
+    assert others(later) == {"Stalled"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"spec": {"env": [{"name": "TEMPORAL_ADDRESS", "value": "x"}]}}, "TEMPORAL_ADDRESS"),
+        ({"spec": {"timeouts": {"heartbeat": "10m"}}}, "heartbeat (10m)"),
+        ({"name": "n" * 64}, "64 characters"),
+    ],
+)
+def test_what_the_schema_cannot_see_is_refused_with_the_field_and_the_fix(changes: dict[str, object], said: str):
+    result = plan(a_worker(**changes), a_world())
+    assert result.actions == ()
+    assert ready(result) == ("False", Reason.INVALID_SPEC)
+    assert result.status is not None
+    assert said in result.status.conditions[0].message
+
+
+def test_without_any_image_the_worker_says_where_to_set_one():
+    result = plan_worker(a_worker(), a_world(), defaults=WorkerDefaults(image=None), now=NOON)
+    assert ready(result) == ("False", Reason.INVALID_SPEC)
+
+
+def test_the_container_gets_the_environment_contract():
+    worker = a_worker(spec={"timeouts": {"workflow": "2h"}, "env": [{"name": "MINE", "value": "1"}]})
+    container = deployment(worker, TARGET, DEFAULTS)["spec"]["template"]["spec"]["containers"][0]
+    env = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert env["TEMPORAL_ADDRESS"] == "temporal:7233"
+    assert env["TEMPORAL_TASK_QUEUE"] == "default/support"
+    assert env["DURAFLEET_WORKFLOW_TIMEOUT_SECONDS"] == "7200"
+    assert env["DURAFLEET_ACTIVITY_TIMEOUT_SECONDS"] == "300"
+    assert env["DURAFLEET_HEARTBEAT_TIMEOUT_SECONDS"] == "30"
+    assert env["MINE"] == "1"
+
+
+def test_pods_are_restricted():
+    pod = deployment(a_worker(), TARGET, DEFAULTS)["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    container = pod["containers"][0]["securityContext"]
+    assert container["readOnlyRootFilesystem"] is True
+    assert container["allowPrivilegeEscalation"] is False
+    assert container["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_a_changed_agent_changes_the_pods():
+    other = a_worker(spec={"agents": [{"name": "greeter", "model": "test", "instructions": "Be brief."}]})
+    templates = [deployment(w, TARGET, DEFAULTS)["spec"]["template"] for w in (a_worker(), other)]
+    assert templates[0]["metadata"]["annotations"] != templates[1]["metadata"]["annotations"]
+
+
+def test_the_grace_period_covers_the_drain():
+    worker = a_worker(spec={"drainTimeout": "2m"})
+    pod = deployment(worker, TARGET, DEFAULTS)["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > 120

@@ -1,0 +1,120 @@
+"""The keyed queue: latest wins, one at a time per key, failures come back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from durafleet.controllers.queue import LONGEST_DELAY, KeyedQueue, backoff
+from durafleet.errors import Conflict
+
+Key = tuple[str, str]
+A, B = ("ns", "a"), ("ns", "b")
+
+
+@asynccontextmanager
+async def running(
+    work: Callable[[Key], Awaitable[float | None]], *, concurrency: int = 4
+) -> AsyncIterator[KeyedQueue[Key]]:
+    queue: KeyedQueue[Key] = KeyedQueue("test", work, concurrency=concurrency)
+    task = asyncio.create_task(queue.run())
+    try:
+        yield queue
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_key_marked_many_times_is_worked_on_once():
+    seen: list[Key] = []
+    done = asyncio.Event()
+
+    async def work(key: Key) -> None:
+        seen.append(key)
+        if key == B:
+            done.set()
+
+    async with running(work, concurrency=1) as queue:
+        for _ in range(20):
+            queue.mark(A)
+        queue.mark(B)
+        await asyncio.wait_for(done.wait(), 5)
+    assert seen == [A, B]
+
+
+async def test_a_key_is_never_worked_on_twice_at_once_and_is_worked_on_again_after_a_mark():
+    active, most, visits = 0, 0, 0
+    entered, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work(_: Key) -> None:
+        nonlocal active, most, visits
+        active, visits = active + 1, visits + 1
+        most = max(most, active)
+        entered.set()
+        await go_on.wait()
+        active -= 1
+        if visits == 2:
+            done.set()
+
+    async with running(work) as queue:
+        queue.mark(A)
+        await asyncio.wait_for(entered.wait(), 5)
+        queue.mark(A)
+        queue.mark(A)
+        go_on.set()
+        await asyncio.wait_for(done.wait(), 5)
+    assert (most, visits) == (1, 2)
+
+
+async def test_a_failure_comes_back_and_does_not_stop_others():
+    attempts: list[Key] = []
+    done = asyncio.Event()
+
+    async def work(key: Key) -> None:
+        attempts.append(key)
+        if key == A and attempts.count(A) < 3:
+            raise Conflict("somebody was faster")
+        if key == A:
+            done.set()
+
+    async with running(work) as queue:
+        queue.mark(A)
+        queue.mark(B)
+        await asyncio.wait_for(done.wait(), 10)
+    assert attempts.count(A) == 3
+    assert attempts.count(B) == 1
+
+
+async def test_work_that_asks_for_another_look_gets_it():
+    visits = 0
+    done = asyncio.Event()
+
+    async def work(_: Key) -> float | None:
+        nonlocal visits
+        visits += 1
+        if visits == 2:
+            done.set()
+            return None
+        return 0.01
+
+    async with running(work) as queue:
+        queue.mark(A)
+        await asyncio.wait_for(done.wait(), 5)
+    assert visits == 2
+
+
+async def test_a_mark_now_overtakes_a_mark_for_later():
+    done = asyncio.Event()
+
+    async def work(_: Key) -> None:
+        done.set()
+
+    async with running(work) as queue:
+        queue.mark(A, delay=3600)
+        queue.mark(A)
+        await asyncio.wait_for(done.wait(), 5)
+
+
+def test_the_wait_grows_and_is_bounded():
+    assert backoff(1) <= 0.5
+    assert all(backoff(n) <= LONGEST_DELAY for n in range(1, 40))
+    assert backoff(12) >= LONGEST_DELAY / 2
