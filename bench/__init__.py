@@ -1,0 +1,1 @@
+"""Measurements: each with the command that made it. Nothing here asserts a time."""
