@@ -81,7 +81,9 @@ def condition(body: dict[str, Any], kind: str) -> dict[str, str]:
 
 
 def follow(cluster: Cluster) -> dict[str, Any]:
-    """Print what changes until the run has ended; return the run.
+    """Print what changes until the run has ended, and its fleet is Ready if it ended well; return the run.
+
+    A small answer can be there before the kubelet has looked at the pod that gave it.
 
     Raises:
         ClusterError: it did not end in time; the message says what it waits for.
@@ -94,10 +96,11 @@ def follow(cluster: Cluster) -> dict[str, Any]:
         if line != told:
             say(line)
             told = line
-        if condition(run, "Succeeded")["status"] != "Unknown":
+        succeeded = condition(run, "Succeeded")["status"]
+        if succeeded == "False" or (succeeded == "True" and ready["status"] == "True"):
             return run
         if time.monotonic() > end:
-            raise ClusterError(f"the run has not ended after {PATIENCE:.0f} s: {told}. {ready['message']}")
+            raise ClusterError(f"not at its end after {PATIENCE:.0f} s: {told}. {ready['message']}")
         time.sleep(0.5)
 
 
