@@ -17,6 +17,7 @@ from durafleet.controllers.connections import ConnectionController
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.workers import WorkerController
 from durafleet.controllers.world import World
+from durafleet.core.controls import OPERATOR_IDENTITY
 from durafleet.core.deployment import WorkerDefaults
 from durafleet.core.targets import DefaultConnection
 from durafleet.errors import DurafleetError, NotFound
@@ -35,7 +36,7 @@ class App:
         self.settings = settings
         self.world = World(
             kube=kube,
-            pool=Pool(identity=f"durafleet-operator@{os.environ.get('POD_NAME') or socket.gethostname()}"),
+            pool=Pool(identity=f"{OPERATOR_IDENTITY}@{os.environ.get('POD_NAME') or socket.gethostname()}"),
             default_connection=DefaultConnection(settings.temporal_address, settings.temporal_namespace),
             worker_defaults=WorkerDefaults(
                 image=settings.worker_image,

@@ -6,6 +6,9 @@ DurafleetError
 │   └── Conflict           someone else wrote first; read again, then decide again
 └── Refused                asking again will not help
     ├── NotFound           it does not exist
+    ├── AlreadyExists      what was to be made is there already, made by something else
+    ├── NamespaceNotFound  the Temporal namespace does not exist
+    ├── Unsupported        this server cannot do it, or not in this state
     └── Denied             the credentials do not allow it
 """
 
@@ -36,6 +39,14 @@ class Refused(DurafleetError):
 
 class NotFound(Refused):
     """It does not exist."""
+
+
+class AlreadyExists(Refused):
+    """What was to be made is there already, made by something else."""
+
+
+class Unsupported(Refused):
+    """This server cannot do it, or not in the state that the workflow is in."""
 
 
 class NamespaceNotFound(Refused):

@@ -79,6 +79,8 @@ def an_execution(**changes: Any) -> Execution:
         "run_id": "run-1",
         "first_run_id": "run-1",
         "status": ExecutionStatus.RUNNING,
+        "described": True,
+        "owner": "default/hello",
         "type": "AgentRun",
         "task_queue": "default/support",
         "start_time": NOON,

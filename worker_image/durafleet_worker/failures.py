@@ -21,12 +21,17 @@ from pydantic_core import to_json
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType
 
 from durafleet.api.contract import ErrorType
-from durafleet_worker.limits import RETRIES, TURN_LIMIT
+from durafleet_worker.limits import RETRIES
 from durafleet_worker.models import API_KEY, Endpoint
 
 _DETAIL = 600
 _PASSING = frozenset({ErrorType.MODEL_UNAVAILABLE, ErrorType.ACTIVITY_TIMED_OUT})
 _MODEL_ACTIVITY = "__model_"
+_LIMITS = {
+    "request_limit": (ErrorType.TURN_LIMIT, "turns"),
+    "tool_calls_limit": (ErrorType.TOOL_CALL_LIMIT, "toolCalls"),
+    "total_tokens_limit": (ErrorType.TOKEN_LIMIT, "tokens"),
+}
 _TIMEOUTS = {
     TimeoutType.START_TO_CLOSE: "took longer than one attempt may (the AgentWorker's spec.timeouts.activity)",
     TimeoutType.HEARTBEAT: "sent no heartbeat in time: its worker is lost or its code blocks (spec.timeouts.heartbeat)",
@@ -64,10 +69,7 @@ def _explain(error: Exception, endpoint: Endpoint) -> tuple[ErrorType, str]:
     if isinstance(error, ActivityError):
         return _activity_error(error, endpoint)
     if isinstance(error, UsageLimitExceeded):
-        return ErrorType.TURN_LIMIT, (
-            f"The model was asked {TURN_LIMIT} times without coming to an answer. "
-            "Make the instructions clearer, or split the task into several runs."
-        )
+        return _limit(error)
     if isinstance(error, ContentFilterError):
         return ErrorType.MODEL_REJECTED, f"The content filter of {endpoint.url} stopped the answer: {_cut(str(error))}"
     if isinstance(error, UnexpectedModelBehavior):
@@ -113,6 +115,17 @@ def _activity_error(error: ActivityError, endpoint: Endpoint) -> tuple[ErrorType
         return ErrorType.ACTIVITY_TIMED_OUT, f"{subject}{where} {_timed_out(error.cause)}, in all its attempts."
     kind = ErrorType.MODEL_UNAVAILABLE if _MODEL_ACTIVITY in error.activity_type else ErrorType.TOOL_FAILED
     return kind, f"{subject} failed: {_cut(str(error.cause or error))}"
+
+
+def _limit(error: UsageLimitExceeded) -> tuple[ErrorType, str]:
+    """Tell the limits apart by their names in the library's message; it gives nothing else."""
+    kind, field = next(
+        (limit for name, limit in _LIMITS.items() if name in error.message), _LIMITS["request_limit"]
+    )
+    return kind, (
+        f"The run met its limit before it came to an answer ({_cut(error.message)}). Make the instructions clearer, "
+        f"split the task into several runs, or raise spec.limits.{field} of the run or its AgentWorker."
+    )
 
 
 def _model_behaviour(error: UnexpectedModelBehavior) -> tuple[ErrorType, str]:

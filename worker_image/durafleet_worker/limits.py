@@ -8,7 +8,7 @@ changing one is a change that users notice.
 from datetime import timedelta
 
 TURN_LIMIT = 200
-"""Requests to the model in one run; the next one ends the run as TurnLimitExceeded."""
+"""Requests to the model in a run that sets no limits.turns; the next one ends the run as TurnLimitExceeded."""
 
 RETRIES = 2
 """How often the model may correct an answer, or the arguments of one tool, before the run fails."""

@@ -17,7 +17,15 @@ with workflow.unsafe.imports_passed_through():
     from pydantic_ai import UsageLimits
     from pydantic_ai.exceptions import AgentRunError, UserError
 
-    from durafleet.api.contract import WORKFLOW_TYPE, ActivityOptions, ErrorType, RunInput, RunPhase, RunResult
+    from durafleet.api.contract import (
+        WORKFLOW_TYPE,
+        ActivityOptions,
+        ErrorType,
+        Limits,
+        RunInput,
+        RunPhase,
+        RunResult,
+    )
     from durafleet_worker.agents import DeclaredAgent, registry
     from durafleet_worker.failures import origin, run_failure
     from durafleet_worker.limits import TURN_LIMIT
@@ -55,7 +63,7 @@ class AgentRun:
             result = await declared.agent.run(
                 _prompt(given.input),
                 usage=self.progress.usage,
-                usage_limits=UsageLimits(request_limit=TURN_LIMIT),
+                usage_limits=_usage_limits(given.limits),
             )
         except (AgentRunError, UserError, ActivityError) as error:
             if is_cancelled_exception(error):
@@ -73,6 +81,14 @@ def _given(argument: Any) -> RunInput:
             type=ErrorType.INVALID_INPUT,
             non_retryable=True,
         ) from error
+
+
+def _usage_limits(limits: Limits) -> UsageLimits:
+    return UsageLimits(
+        request_limit=limits.turns or TURN_LIMIT,
+        tool_calls_limit=limits.tool_calls,
+        total_tokens_limit=limits.tokens,
+    )
 
 
 def _declared(name: str) -> DeclaredAgent:

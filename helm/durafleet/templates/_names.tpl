@@ -52,8 +52,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   resources: [agentruns, agentworkers, temporalconnections]
   verbs: [get, list, watch]
 - apiGroups: [durafleet.dev]
-  resources: [agentruns] # the finalizer
-  verbs: [patch]
+  resources: [agentruns] # the finalizer; ttlSecondsAfterFinished
+  verbs: [patch, delete]
 - apiGroups: [durafleet.dev]
   resources: [agentruns/status, agentworkers/status, temporalconnections/status]
   verbs: [get, patch]
@@ -61,8 +61,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   resources: [deployments] # the fleets
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
-  resources: [configmaps] # their agents files
+  resources: [configmaps] # their agents files; inputs of runs
   verbs: [get, list, watch, create, patch, delete]
+{{- if .Values.inputFromSecrets.enabled }}
+- apiGroups: [""]
+  resources: [secrets] # inputs of runs
+  verbs: [get]
+{{- end }}
 - apiGroups: [""]
   resources: [pods] # why a fleet does not come up
   verbs: [get, list]

@@ -15,6 +15,8 @@ WORKFLOW_TYPE = "AgentRun"
 """Workflow type of runs of declared agents."""
 
 WORKFLOW_ID_PREFIX = "agent-run/"
+OWNER_MEMO = "agentRun"
+"""Memo key that names the AgentRun, `<namespace>/<name>`; a workflow without it was not started by the operator."""
 PROGRESS_MEMO = "progress"
 """Memo key under which a workflow reports `Progress`."""
 
@@ -50,6 +52,7 @@ class RunPhase(StrEnum):
 
     STARTED = "Started"
     RUNNING = "Running"
+    AWAITING_APPROVAL = "AwaitingApproval"  # the workflow waits for a person
     DONE = "Done"
     FAILED = "Failed"
     CANCELLED = "Cancelled"
@@ -72,12 +75,26 @@ class ActivityOptions(Model):
     retry: RetryOptions = RetryOptions()
 
 
+class Limits(Model):
+    """What a run of a declared agent may consume; it ends as failed when it needs more."""
+
+    turns: int | None = Field(default=None, ge=1, le=10000, description="Requests to the model; 200 unless set.")
+    tool_calls: int | None = Field(default=None, ge=0, le=100000, description="Tool calls that succeed.")
+    tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000,
+        description="Tokens sent and answered, together; looked at after each answer, so the last one may exceed it.",
+    )
+
+
 class RunInput(Model):
     """The single argument of the workflow type AgentRun."""
 
     agent: str
     input: Any = Field(None, description="A prompt, or any JSON value, which the model then sees as JSON text.")
     options: ActivityOptions = ActivityOptions()
+    limits: Limits = Limits()
 
 
 class Usage(Model):
@@ -118,5 +135,7 @@ class ErrorType(StrEnum):
     CONTEXT_TOO_LARGE = "ContextTooLarge"
     OUTPUT_INVALID = "OutputInvalid"  # the model never met the output schema
     TURN_LIMIT = "TurnLimitExceeded"
+    TOOL_CALL_LIMIT = "ToolCallLimitExceeded"
+    TOKEN_LIMIT = "TokenLimitExceeded"  # noqa: S105 - a budget, not a secret
     TOOL_FAILED = "ToolFailed"
     ACTIVITY_TIMED_OUT = "ActivityTimedOut"

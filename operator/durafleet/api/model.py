@@ -58,17 +58,23 @@ _IS_DURATION = "matches('^([0-9]{1,9}(ms|s)|[0-9]{1,7}m|[0-9]{1,5}h)+$')"
 """Bounded, because CEL's duration() fails on what does not fit 292 years, in words that help nobody."""
 
 
-def longer_than_zero(field: str) -> Rule:
+def longer_than_zero(field: str, *, optional: bool = False) -> Rule:
     """Refuse a duration of 0; one that is not a duration has been refused already."""
     ordered = f"duration(self.{field}) > duration('0s')"
-    return Rule(f"!self.{field}.{_IS_DURATION} || {ordered}", f"{field} must be longer than 0s")
+    return Rule(f"{_unless_duration(field, optional=optional)} || {ordered}", f"{field} must be longer than 0s")
 
 
-def shorter_than(field: str, other: str, *, or_equal: bool = False) -> Rule:
-    """Compare two durations of an object."""
+def shorter_than(field: str, other: str, *, or_equal: bool = False, optional: bool = False) -> Rule:
+    """Compare two durations of an object; `optional` ones are compared only if both are given."""
     ordered = f"duration(self.{field}) {'<=' if or_equal else '<'} duration(self.{other})"
     message = f"{field} must not be longer than {other}" if or_equal else f"{field} must be shorter than {other}"
-    return Rule(f"!self.{field}.{_IS_DURATION} || !self.{other}.{_IS_DURATION} || {ordered}", message)
+    guards = " || ".join(_unless_duration(name, optional=optional) for name in (field, other))
+    return Rule(f"{guards} || {ordered}", message)
+
+
+def _unless_duration(field: str, *, optional: bool) -> str:
+    absent = f"!has(self.{field}) || " if optional else ""
+    return f"{absent}!self.{field}.{_IS_DURATION}"
 
 
 Duration = Annotated[
@@ -104,6 +110,10 @@ ObjectName = Annotated[
     str,
     Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
 ]
+
+
+Priority = Annotated[int, Field(ge=1, le=5)]
+"""Importance as Temporal counts it: 1 comes first, 5 last, 3 is usual."""
 
 
 class ObjectRef(Model):

@@ -21,38 +21,55 @@ class Meaning:
 
 
 _NOTHING = "Nothing."
+_AGAIN = "change `spec.retry.token`"
 
 REASONS: dict[Reason, Meaning] = {
     Reason.PENDING: Meaning(
         (RUN,), "The workflow has not been started yet; `Ready` says what the run waits for.", "Read the message."
     ),
+    Reason.QUEUED: Meaning(
+        (RUN,),
+        "As many runs of the AgentWorker are open as `maxConcurrentRuns` allows; `status.queuePosition` is the place "
+        "in line.",
+        "Wait, or raise `maxConcurrentRuns`.",
+    ),
     Reason.RUNNING: Meaning((RUN,), "The workflow is running.", _NOTHING),
+    Reason.AWAITING_APPROVAL: Meaning(
+        (RUN,), "The workflow is running and says that it waits for a person.", "Give it the answer it waits for."
+    ),
+    Reason.SUSPENDED: Meaning(
+        (RUN,),
+        "Not started because of `spec.suspend`, or paused: by it (then the run is Ready), or from outside.",
+        "Set `spec.suspend: false`; where it was paused from outside, the command is in the message.",
+    ),
     Reason.COMPLETED: Meaning((RUN,), "The workflow completed; `status.result` holds the answer.", _NOTHING),
     Reason.WORKFLOW_FAILED: Meaning(
-        (RUN,), "The workflow failed; `status.failure` says why.", "Correct the cause and create a new AgentRun."
+        (RUN,), "The workflow failed; `status.failure` says why.", f"Correct the cause, then {_AGAIN}."
     ),
     Reason.TIMED_OUT: Meaning(
         (RUN,),
-        "The workflow did not end within `timeouts.workflow` of its AgentWorker.",
-        "Raise the timeout, or look in Temporal at where the time went; create a new AgentRun.",
+        "The workflow did not end within `timeouts.workflow`.",
+        f"Look in Temporal at where the time went; {_AGAIN} for as much time again.",
     ),
     Reason.CANCELLED: Meaning(
         (RUN,),
         "The workflow was cancelled: by `spec.stop` (then the run is Ready), or from outside.",
-        "Create a new AgentRun to run it again.",
+        f"To go on, take `spec.stop` away and {_AGAIN}.",
     ),
     Reason.TERMINATED: Meaning(
         (RUN,),
         "The workflow was terminated, or Temporal no longer knows it.",
-        "Create a new AgentRun to run it again.",
+        f"To go on, take `spec.stop` away and {_AGAIN}.",
     ),
     Reason.START_REJECTED: Meaning(
-        (RUN,), "Temporal refused to start the workflow.", "Correct what the message names; create a new AgentRun."
+        (RUN,),
+        "Temporal refused to start the workflow, or the workflow id belongs to a workflow that is not this run's.",
+        f"Correct what the message names; {_AGAIN}, or create a new AgentRun.",
     ),
     Reason.INVALID_SPEC: Meaning(
         (RUN, WORKER),
         "The spec cannot work, in a way that the schema could not see.",
-        "Correct what the message names.",
+        "Correct what the message names. A run whose inputs cannot be changed has to be created anew.",
     ),
     Reason.CANCELLING: Meaning(
         (RUN,), "Cancellation was requested; the workflow is cleaning up.", "Wait, or set `spec.stop: Terminate`."
@@ -66,6 +83,16 @@ REASONS: dict[Reason, Meaning] = {
         (RUN,),
         "The AgentWorker declares no agent of this name; Stalled after 60 s.",
         "Add the agent to the AgentWorker, or create a run with another `spec.agent`.",
+    ),
+    Reason.INPUT_NOT_FOUND: Meaning(
+        (RUN,),
+        "The ConfigMap or Secret of `spec.inputFrom`, or its key, is not there; Stalled after 60 s.",
+        "Create it; the run then starts by itself.",
+    ),
+    Reason.SUSPEND_UNSUPPORTED: Meaning(
+        (RUN,),
+        "`spec.suspend` is set, and the Temporal server cannot pause workflows; the run goes on.",
+        "Set `frontend.WorkflowPauseEnabled` on the server, or use `spec.stop`.",
     ),
     Reason.WAITING_FOR_POLLERS: Meaning(
         (RUN, WORKER),
@@ -132,7 +159,9 @@ ERRORS: dict[ErrorType, str] = {
     ErrorType.MODEL_UNAVAILABLE: "The model's API was overloaded, failed or could not be reached, at every attempt.",
     ErrorType.CONTEXT_TOO_LARGE: "The conversation no longer fits the model's context.",
     ErrorType.OUTPUT_INVALID: "The model never gave an answer that meets the output schema.",
-    ErrorType.TURN_LIMIT: "The model took more turns than a run may have.",
+    ErrorType.TURN_LIMIT: "The model took more turns than `limits.turns` allows.",
+    ErrorType.TOOL_CALL_LIMIT: "The agent called tools more often than `limits.toolCalls` allows.",
+    ErrorType.TOKEN_LIMIT: "The run took more tokens than `limits.tokens` allows.",
     ErrorType.TOOL_FAILED: "A tool failed at every attempt.",
     ErrorType.ACTIVITY_TIMED_OUT: "A model or tool call did not end in time, at every attempt.",
 }

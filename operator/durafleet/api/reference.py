@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from durafleet.api.contract import ErrorType
+from durafleet.api.lifecycle import TERMINAL, diagram, table
 from durafleet.api.model import API_VERSION
 from durafleet.api.reasons import ERRORS, REASONS
 from durafleet.api.schema import Schema
+from durafleet.api.status import Reason
 
 _BOUNDS = (
     ("minimum", "maximum", ""),
@@ -33,6 +35,7 @@ def page(kind: str, *, short_name: str, schema: Schema) -> str:
         "## status",
         status["description"],
         _table(status),
+        *(_states() if kind == "AgentRun" else ()),
         "## Reasons",
         "A condition's `reason` is one word that scripts may rely on; its `message` says more.",
         _reasons(kind),
@@ -123,6 +126,21 @@ def _reasons(kind: str) -> str:
     lines = ["| Reason | Meaning | What to do |", "|---|---|---|"]
     lines += [f"| `{reason}` | {doc.meaning} | {doc.remedy} |" for reason, doc in REASONS.items() if kind in doc.kinds]
     return "\n".join(lines)
+
+
+def _states() -> list[str]:
+    """Tell of the states of a run and the ways between them."""
+    ended = ", ".join(f"`{state}`" for state in Reason if state in TERMINAL)
+    return [
+        "## States",
+        f"`status.state` is the reason of the condition `Succeeded`. The states {ended} are ends: a run leaves them "
+        "only if `spec.retry.token` changes, or if somebody resets its workflow in Temporal itself, and `Completed` "
+        "not even then. The usual ways:",
+        diagram(),
+        "### Transitions",
+        "Every way there is; a test holds the operator to them.",
+        table(),
+    ]
 
 
 def _errors() -> str:

@@ -24,7 +24,10 @@ class Reason(StrEnum):
 
     # AgentRun: also the values of status.state
     PENDING = "Pending"
+    QUEUED = "Queued"
     RUNNING = "Running"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    SUSPENDED = "Suspended"
     COMPLETED = "Completed"
     WORKFLOW_FAILED = "WorkflowFailed"
     TIMED_OUT = "TimedOut"
@@ -36,6 +39,8 @@ class Reason(StrEnum):
     CANCELLING = "Cancelling"
     WORKER_NOT_FOUND = "WorkerNotFound"
     AGENT_NOT_FOUND = "AgentNotFound"
+    INPUT_NOT_FOUND = "InputNotFound"
+    SUSPEND_UNSUPPORTED = "SuspendUnsupported"
     WAITING_FOR_POLLERS = "WaitingForPollers"
     WORKFLOW_TASK_FAILING = "WorkflowTaskFailing"
     # Temporal

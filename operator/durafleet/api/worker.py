@@ -6,12 +6,14 @@ from pydantic import Field
 from pydantic.config import JsonDict
 
 from durafleet.api.agents import AGENT_LIST_RULE, Agent
+from durafleet.api.contract import Limits
 from durafleet.api.model import (
     ANY_JSON,
     Duration,
     Model,
     ObjectName,
     ObjectRef,
+    Priority,
     Quantity,
     Rule,
     list_map,
@@ -140,6 +142,16 @@ class AgentWorkerSpec(Model):
     replicas: int = Field(default=1, ge=0, le=10000, description="Worker pods.")
     drain_timeout: Duration = Field(default="30s", description="How long a stopping pod may finish what it is doing.")
     concurrency: Concurrency = Field(default=Concurrency(), description="Slots of each worker pod.")
+    max_concurrent_runs: int | None = Field(
+        default=None,
+        ge=1,
+        le=100000,
+        description="Most runs of this fleet that are open at once; further ones wait as Queued, by priority and age.",
+    )
+    priority: Priority | None = Field(
+        default=None, description="Priority of runs that do not say, from 1 (first) to 5 (last); 3 unless set."
+    )
+    limits: Limits = Field(default=Limits(), description="Budgets of runs that do not say.")
 
 
 class AgentWorkerStatus(Status):

@@ -2,37 +2,30 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from prometheus_client import Counter, Histogram
 
+from durafleet.api.lifecycle import RETRYABLE, TERMINAL
 from durafleet.api.status import Reason
+from durafleet.controllers.admission import Admission
 from durafleet.controllers.queue import KeyedQueue
+from durafleet.controllers.run_effects import TemporalTrouble, perform
+from durafleet.controllers.run_memory import Memory
 from durafleet.controllers.tracker import Tracker
 from durafleet.controllers.world import World, verdict_of
-from durafleet.core.actions import (
-    AddFinalizer,
-    CancelWorkflow,
-    Describe,
-    Plan,
-    ReadOutcome,
-    RemoveFinalizer,
-    StartWorkflow,
-    TerminateWorkflow,
-)
+from durafleet.core.actions import RunPlan, StartWorkflow
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Execution, Outcome, Target, latest
+from durafleet.core.execution import Execution, Target, latest
 from durafleet.core.objects import Key, Run
-from durafleet.core.run_status import TERMINAL
-from durafleet.core.runs import RunWorld, Trouble, plan_run
+from durafleet.core.retrying import went_on
+from durafleet.core.run_world import RunWorld, Trouble
+from durafleet.core.runs import plan_run
 from durafleet.core.starting import run_key, workflow_id
 from durafleet.core.targets import connection_name
 from durafleet.core.waiting import unpolled
-from durafleet.errors import Denied, DurafleetError, NamespaceNotFound, NotFound, Refused, Unavailable
-from durafleet.kube.resources import RUNS, announce, set_finalizer, write_status
-from durafleet.temporal import executions
+from durafleet.errors import Denied, NamespaceNotFound, NotFound, Refused, Unavailable
+from durafleet.kube.resources import RUNS, announce, write_status
 
 logger = logging.getLogger(__name__)
 
@@ -54,17 +47,6 @@ CLOSED = Histogram(
 FINISHED = Counter("durafleet_runs_finished_total", "AgentRuns that reached a terminal state.", ["state"])
 
 
-@dataclass
-class Memory:
-    """What was observed of one run since the operator started; a restart loses nothing by losing it."""
-
-    uid: str
-    execution: Execution | None = None
-    absent: bool = False
-    trouble_since: datetime | None = None
-    progress_at: datetime | None = None
-
-
 class RunController:
     """Brings AgentRuns and their workflows together."""
 
@@ -72,7 +54,9 @@ class RunController:
         self._world = world
         self._memory: dict[Key, Memory] = {}
         self.queue: KeyedQueue[Key] = KeyedQueue("agentruns", self.reconcile, concurrency=concurrency)
-        self.tracker = Tracker(world, observe=self.observe_execution, refresh=self.refresh)
+        self.tracker = Tracker(world, observe=self.observe_execution, refresh=self.refresh, look_again=self.queue.mark)
+        self.admission = Admission(workers=world.workers.get, wake=self.queue.mark)
+        world.runs.changed = self.admission.observe
 
     def observe(self, event: Mapping[str, Any]) -> None:
         """Take in a watch event."""
@@ -84,7 +68,7 @@ class RunController:
         run = self._world.runs.get(key) if key is not None else None
         if key is None or run is None or workflow_id(run) != execution.workflow_id:
             return None
-        if run.status.state in TERMINAL:
+        if run.status.state in TERMINAL and not went_on(run, execution):
             return key
         memory = self._remember(run)
         believed = latest(memory.execution, execution)
@@ -95,9 +79,8 @@ class RunController:
 
     def refresh(self, key: Key) -> None:
         """Ask Temporal about a run again."""
-        memory = self._memory.get(key)
-        if memory is not None and (memory.execution is None or memory.execution.open):
-            memory.execution, memory.absent = None, False
+        if (memory := self._memory.get(key)) is not None:
+            memory.forget_open()
         self.queue.mark(key)
 
     def wake(self, *, tenant: str, worker: str | None = None) -> None:
@@ -109,14 +92,25 @@ class RunController:
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one run as far as it goes now; return when to look again."""
+        run = self._world.runs.get(key)
+        if run is None:
+            self._forget(key)
+            return None
+        memory = self._remember(run)
+        try:
+            return await self._bring_on(key, memory)
+        finally:
+            memory.given = None
+            if (run := self._world.runs.get(key)) is not None:
+                self.admission.release(run)
+
+    async def _bring_on(self, key: Key, memory: Memory) -> float | None:
         trouble: Trouble | None = None
         failure: Unavailable | None = None
         for _ in range(STEPS):
             run = self._world.runs.get(key)
-            if run is None:
-                self._forget(key)
-                return None
-            memory = self._remember(run)
+            if run is None or run.uid != memory.uid:
+                return 0.0
             plan = plan_run(run, self._surroundings(run, memory, trouble), now=self._world.now())
             if not plan.actions and (plan.status is None or plan.status == run.status):
                 self._track(run, memory)
@@ -125,7 +119,7 @@ class RunController:
                 return plan.requeue
             try:
                 await self._carry_out(run, memory, plan)
-            except _TemporalTrouble as raised:
+            except TemporalTrouble as raised:
                 trouble, failure = self._take_trouble(memory, raised)
         raise RuntimeError(f"AgentRun {key}: the plan did not settle in {STEPS} steps")
 
@@ -138,16 +132,21 @@ class RunController:
             target=target,
             execution=memory.execution,
             absent=memory.absent,
-            trouble=trouble,
+            trouble=trouble or self.tracker.outage(run.key),
             progress_due=due,
             unpolled=unpolled(run, worker),
+            turn=self.admission.turn(run, worker),
+            given=memory.given,
+            pausable=memory.unpausable != run.generation,
         )
 
-    async def _carry_out(self, run: Run, memory: Memory, plan: Plan[Any]) -> None:
+    async def _carry_out(self, run: Run, memory: Memory, plan: RunPlan) -> None:
         for announcement in plan.announcements:
             await announce(self._world.kube, RUNS, run, announcement, now=self._world.now())
+        if any(isinstance(action, StartWorkflow) for action in plan.actions):
+            self.admission.reserve(run)  # before the first await: the next plan must find the place taken
         for action in plan.actions:
-            await self._perform(run, memory, action)
+            await perform(self._world, run, memory, action)
             run = self._world.runs.get(run.key) or run
         if not plan.actions and plan.status is not None:
             await self._write(run, memory, plan.status)
@@ -173,53 +172,7 @@ class RunController:
             if execution.close_time is not None:
                 CLOSED.observe(max((self._world.now() - execution.close_time).total_seconds(), 0.0))
 
-    async def _perform(self, run: Run, memory: Memory, action: object) -> None:
-        match action:
-            case AddFinalizer():
-                self._world.runs.put(await set_finalizer(self._world.kube, RUNS, run, present=True))
-            case RemoveFinalizer():
-                await self._let_go(run)
-            case Describe() | StartWorkflow() | ReadOutcome() | CancelWorkflow() | TerminateWorkflow():
-                try:
-                    await self._ask_temporal(memory, action)
-                except DurafleetError as error:
-                    raise _TemporalTrouble(error, action) from error
-                memory.trouble_since = None
-            case _:
-                raise TypeError(f"no AgentRun can ask for {action!r}")
-
-    async def _let_go(self, run: Run) -> None:
-        try:
-            self._world.runs.put(await set_finalizer(self._world.kube, RUNS, run, present=False))
-        except NotFound:
-            return
-
-    async def _ask_temporal(
-        self, memory: Memory, action: Describe | StartWorkflow | ReadOutcome | CancelWorkflow | TerminateWorkflow
-    ) -> None:
-        link = await self._world.pool.ready(action.target)
-        match action:
-            case StartWorkflow(request=request):
-                await executions.start(link, request)
-                memory.execution = await executions.describe(link, request.workflow_id)
-            case Describe(workflow_id=workflow):
-                memory.execution = await executions.describe(link, workflow)
-                memory.absent = memory.execution is None
-            case ReadOutcome(workflow_id=workflow, run_id=run_id) if memory.execution is not None:
-                try:
-                    outcome = await executions.read_outcome(link, workflow, run_id)
-                except NotFound:
-                    outcome = Outcome()
-                memory.execution = replace(memory.execution, outcome=outcome)
-            case CancelWorkflow(workflow_id=workflow) if memory.execution is not None:
-                await executions.cancel(link, workflow, action.first_run_id, reason=action.reason)
-                memory.execution = replace(memory.execution, cancel_requested=True)
-            case TerminateWorkflow(workflow_id=workflow):
-                await executions.terminate(link, workflow, action.first_run_id, reason=action.reason)
-                memory.execution = await executions.describe(link, workflow)
-                memory.absent = memory.execution is None
-
-    def _take_trouble(self, memory: Memory, raised: "_TemporalTrouble") -> tuple[Trouble, Unavailable | None]:
+    def _take_trouble(self, memory: Memory, raised: TemporalTrouble) -> tuple[Trouble, Unavailable | None]:
         """Remember since when Temporal gives trouble; only the refusal of a start is final."""
         error, target = raised.error, raised.target
         memory.trouble_since = memory.trouble_since or self._world.now()
@@ -234,12 +187,13 @@ class RunController:
 
     def _track(self, run: Run, memory: Memory) -> None:
         workflow, execution = run.status.workflow, memory.execution
-        if workflow is None or execution is None or not execution.open or run.status.state in TERMINAL:
-            self.tracker.drop(run.key)
-            return
-        target = self._world.target(run.namespace, workflow.connection)
-        if isinstance(target, Target):
+        target = self._world.target(run.namespace, workflow.connection) if workflow is not None else None
+        if isinstance(target, Target) and run.deleted is None and run.status.state in RETRYABLE:
+            self.tracker.watch_ended(run.key, target)
+        elif isinstance(target, Target) and execution is not None and execution.open:
             self.tracker.watch(run.key, target, execution)
+        else:
+            self.tracker.drop(run.key)
 
     def _remember(self, run: Run) -> Memory:
         memory = self._memory.get(run.key)
@@ -251,17 +205,3 @@ class RunController:
         self._memory.pop(key, None)
         self.tracker.drop(key)
         self.queue.forget(key)
-
-
-class _TemporalTrouble(Exception):
-    """An error of Temporal, with what was asked."""
-
-    def __init__(
-        self,
-        error: DurafleetError,
-        action: Describe | StartWorkflow | ReadOutcome | CancelWorkflow | TerminateWorkflow,
-    ) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.target = action.target
-        self.starting = isinstance(action, StartWorkflow)

@@ -22,18 +22,23 @@ T = TypeVar("T", bound=Versioned)
 
 
 class Store(Generic[T]):
-    """Objects of one kind. An older version never replaces a newer one."""
+    """Objects of one kind. An older version never replaces a newer one.
+
+    Attributes:
+        changed: is called with an object as it was and as it is; None where there was none, or is none.
+    """
 
     def __init__(self, read: Callable[[Mapping[str, Any]], T]) -> None:
         self._read = read
         self._objects: dict[Key, T] = {}
+        self.changed: Callable[[T | None, T | None], None] = lambda _before, _after: None
 
     def observe(self, event: Mapping[str, Any]) -> Key:
         """Take in a watch event; return the key it is about."""
         body = event["object"]
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
         if event.get("type") == "DELETED":
-            self._objects.pop(key, None)
+            self.changed(self._objects.pop(key, None), None)
         else:
             self.put(body)
         return key
@@ -46,9 +51,12 @@ class Store(Generic[T]):
         if known is not None and int(known.resource_version) >= int(meta["resourceVersion"]):
             return
         try:
-            self._objects[key] = self._read(body)
+            read = self._read(body)
         except ValidationError as error:
             logger.error("%s %s/%s does not fit its schema; upgrade the CRDs: %s", body.get("kind"), *key, error)
+            return
+        self._objects[key] = read
+        self.changed(known, read)
 
     def get(self, key: Key) -> T | None:
         return self._objects.get(key)

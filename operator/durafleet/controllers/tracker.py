@@ -6,23 +6,26 @@ but the server caps them, so only a bounded number of runs has one.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from prometheus_client import Gauge
 
-from durafleet.controllers.world import World
+from durafleet.controllers.world import World, verdict_of
 from durafleet.core.execution import Execution, Target
 from durafleet.core.objects import Key
+from durafleet.core.run_world import Trouble
+from durafleet.core.runs import TEMPORAL_GRACE
 from durafleet.errors import DurafleetError, NotFound, Refused, Unavailable
 from durafleet.temporal.executions import wait_for_close
-from durafleet.temporal.sweep import closed_since, listing, progressed_since, troubled
+from durafleet.temporal.sweep import closed_since, listing, open_now, progressed_since, started_since, troubled
 
 logger = logging.getLogger(__name__)
 
 SWEEP_EVERY = 1.0
+IDLE_SWEEP_EVERY = 10.0
+"""Seconds between sweeps while nothing is open: only a workflow that somebody resets can still turn up."""
 CLOSED_EVERY = 3
 """Sweeps between queries by close time: they catch what ended without its worker's cooperation."""
 TROUBLED_EVERY = 15
@@ -38,29 +41,61 @@ LAG = Gauge("durafleet_sweep_age_seconds", "Time since the last complete sweep."
 
 @dataclass
 class Lane:
-    """What is tracked in one Temporal namespace for one tenant."""
+    """What is tracked in one Temporal namespace for one tenant.
+
+    Attributes:
+        ended: runs that ended without success; their workflows may be reset in Temporal itself.
+        outage: Temporal has not answered a sweep for so long that the open runs have to say so.
+    """
 
     target: Target
     open: dict[Key, Execution] = field(default_factory=dict)
+    ended: set[Key] = field(default_factory=set)
+    outage: Trouble | None = None
     polls: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
     sweeper: asyncio.Task[None] | None = None
     troubled: frozenset[Key] = frozenset()
 
 
+@dataclass
+class Sweep:
+    """How far the sweeps of a lane have come: up to which times the last queries looked."""
+
+    progressed: datetime
+    count: int = 0
+    closed: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.closed = self.progressed
+
+
 class Tracker:
-    """Calls `observe` with what a sweep saw, and `refresh` with keys that have to be asked about."""
+    """Follows executions for whoever owns the runs.
+
+    Args:
+        observe: is called with what a sweep saw; returns the run it is of, if any.
+        refresh: is called with runs of which Temporal has to be asked.
+        look_again: is called with runs around which something else has changed.
+    """
 
     def __init__(
-        self, world: World, *, observe: Callable[[Execution], Key | None], refresh: Callable[[Key], None]
+        self,
+        world: World,
+        *,
+        observe: Callable[[Execution], Key | None],
+        refresh: Callable[[Key], None],
+        look_again: Callable[[Key], None],
     ) -> None:
         self._world = world
         self._observe = observe
         self._refresh = refresh
+        self._look_again = look_again
         self._lanes: dict[tuple[str, str | None], Lane] = {}
 
     def watch(self, key: Key, target: Target, execution: Execution) -> None:
         """Follow an open execution until `drop`."""
         lane = self._lane(target)
+        lane.ended.discard(key)
         known = lane.open.get(key)
         lane.open[key] = execution
         OPEN.set(sum(len(each.open) for each in self._lanes.values()))
@@ -71,9 +106,19 @@ class Tracker:
         if len(lane.polls) < LONG_POLLS:
             lane.polls[key] = asyncio.create_task(self._poll(lane, key, execution))
 
+    def watch_ended(self, key: Key, target: Target) -> None:
+        """Look out for a later execution of a run that ended without success, until `drop` or `watch`."""
+        self.drop(key)
+        self._lane(target).ended.add(key)
+
+    def outage(self, key: Key) -> Trouble | None:
+        """Return since when Temporal has been silent about an open run, once that is long."""
+        return next((lane.outage for lane in self._lanes.values() if key in lane.open), None)
+
     def drop(self, key: Key) -> None:
         """Stop following a run."""
         for lane in self._lanes.values():
+            lane.ended.discard(key)
             lane.open.pop(key, None)
             if (poll := lane.polls.pop(key, None)) is not None:
                 poll.cancel()
@@ -106,26 +151,43 @@ class Tracker:
         self._refresh(key)
 
     async def _sweep_forever(self, lane: Lane) -> None:
-        """Sweep until nothing is open; `watch` starts it again."""
-        count, delay = 0, SWEEP_EVERY
-        progressed = closed = self._world.now()
-        swept = time.monotonic()
-        while lane.open:
+        """Sweep until there is nobody left to look out for; `_lane` starts it again."""
+        sweep, delay = Sweep(self._world.now()), 0.0
+        last = self._world.now()
+        while lane.open or lane.ended:
             await asyncio.sleep(delay)
-            started = self._world.now()
             try:
-                progressed = await self._progressed(lane, progressed, started)
-                if count % CLOSED_EVERY == 0:
-                    closed = await self._feed(lane, closed_since(closed), started)
-                if count % TROUBLED_EVERY == 0:
-                    await self._troubled(lane)
-                if count % FULL_EVERY == FULL_EVERY - 1:
-                    self._ask_about_all(lane)
-                count, delay, swept = count + 1, SWEEP_EVERY, time.monotonic()
+                await self._sweep(lane, sweep)
+                last = self._world.now()
+                self._note_outage(lane, None)
+                delay = SWEEP_EVERY if lane.open else IDLE_SWEEP_EVERY
             except DurafleetError as error:
-                delay = min(delay * 2, LONGEST_BACKOFF)
+                delay = min(max(delay, SWEEP_EVERY) * 2, LONGEST_BACKOFF)
                 logger.warning("sweep of %s failed, again in %.0f s: %s", lane.target.namespace, delay, error)
-            LAG.labels(lane.target.namespace).set(time.monotonic() - swept)
+                if (self._world.now() - last).total_seconds() >= TEMPORAL_GRACE:
+                    self._note_outage(lane, Trouble(verdict_of(error, lane.target), last))
+            LAG.labels(lane.target.namespace).set((self._world.now() - last).total_seconds())
+
+    async def _sweep(self, lane: Lane, sweep: "Sweep") -> None:
+        started, count = self._world.now(), sweep.count
+        if count == 0:  # what somebody reset, or resumed, while nobody looked
+            await self._feed(lane, open_now(), started)
+        sweep.progressed = await self._progressed(lane, sweep.progressed, started)
+        if count % CLOSED_EVERY == 0:
+            if lane.ended:
+                await self._feed(lane, started_since(sweep.closed), started)
+            sweep.closed = await self._feed(lane, closed_since(sweep.closed), started)
+        if count % TROUBLED_EVERY == 0:
+            await self._troubled(lane)
+        if count % FULL_EVERY == FULL_EVERY - 1:
+            self._ask_about_all(lane)
+        sweep.count += 1
+
+    def _note_outage(self, lane: Lane, outage: Trouble | None) -> None:
+        if (lane.outage is None) != (outage is None):
+            lane.outage = outage
+            for key in list(lane.open):
+                self._look_again(key)
 
     async def _progressed(self, lane: Lane, since: datetime, started: datetime) -> datetime:
         link = await self._world.pool.ready(lane.target)

@@ -7,7 +7,7 @@ from typing import Any
 from durafleet.controllers.queue import KeyedQueue
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.world import World, verdict_of
-from durafleet.core.actions import ApplyObject, DeleteObject, Plan
+from durafleet.core.actions import ApplyObject, DeleteObject, WorkerPlan
 from durafleet.core.conditions import Verdict
 from durafleet.core.deployment import WORKER_LABEL, agents_name, config_map, deployment, digest, selector
 from durafleet.core.execution import Target
@@ -148,7 +148,7 @@ class WorkerController:
         except DurafleetError as error:
             return None, None, verdict_of(error, target)
 
-    async def _carry_out(self, worker: Worker, memory: Memory, plan: Plan[Any]) -> None:
+    async def _carry_out(self, worker: Worker, memory: Memory, plan: WorkerPlan) -> None:
         for announcement in plan.announcements:
             await announce(self._world.kube, WORKERS, worker, announcement, now=self._world.now())
         for action in plan.actions:

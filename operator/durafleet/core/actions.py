@@ -1,11 +1,15 @@
 """What a plan can ask for. Each action is a value; a controller turns it into one outbound call."""
 
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Never, TypeVar
 
+from durafleet.api.connection import TemporalConnectionStatus
+from durafleet.api.run import AgentRunStatus, InputFrom, RetryFrom
+from durafleet.api.worker import AgentWorkerStatus
 from durafleet.core.execution import StartRequest, Target
 
 StatusT = TypeVar("StatusT")
+ActionT = TypeVar("ActionT")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,48 @@ class TerminateWorkflow:
 
 
 @dataclass(frozen=True)
+class PauseWorkflow:
+    target: Target
+    workflow_id: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class UnpauseWorkflow:
+    target: Target
+    workflow_id: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class RetryWorkflow:
+    """Another attempt: a reset of this run, or the start of a new one where the history does not allow it.
+
+    Attributes:
+        run_id: the run that ended; if the workflow has moved on from it, nothing is to be done.
+        start: how to start anew; None if the AgentWorker that it takes is not there.
+    """
+
+    target: Target
+    workflow_id: str
+    run_id: str
+    retry_from: RetryFrom
+    start: StartRequest | None
+
+
+@dataclass(frozen=True)
+class ReadInput:
+    """Read the input from where spec.inputFrom says."""
+
+    source: InputFrom
+
+
+@dataclass(frozen=True)
+class DeleteRun:
+    """Delete the AgentRun; its time after the end is up."""
+
+
+@dataclass(frozen=True)
 class ApplyObject:
     """Server-side apply of an owned object."""
 
@@ -73,7 +119,17 @@ class DeleteObject:
     name: str
 
 
-RunAction = AddFinalizer | RemoveFinalizer | StartWorkflow | Describe | ReadOutcome | CancelWorkflow | TerminateWorkflow
+AskTemporal = (
+    StartWorkflow
+    | Describe
+    | ReadOutcome
+    | CancelWorkflow
+    | TerminateWorkflow
+    | PauseWorkflow
+    | UnpauseWorkflow
+    | RetryWorkflow
+)
+RunAction = AddFinalizer | RemoveFinalizer | ReadInput | DeleteRun | AskTemporal
 WorkerAction = ApplyObject | DeleteObject
 
 
@@ -87,7 +143,7 @@ class Announcement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan(Generic[StatusT]):
+class Plan(Generic[StatusT, ActionT]):
     """What to do now, and the status once it is done.
 
     Attributes:
@@ -97,7 +153,12 @@ class Plan(Generic[StatusT]):
         requeue: look again after so many seconds; None waits for an observation.
     """
 
-    actions: tuple[RunAction | WorkerAction, ...] = ()
+    actions: tuple[ActionT, ...] = ()
     status: StatusT | None = None
     announcements: tuple[Announcement, ...] = field(default=())
     requeue: float | None = None
+
+
+RunPlan = Plan[AgentRunStatus, RunAction]
+WorkerPlan = Plan[AgentWorkerStatus, WorkerAction]
+ConnectionPlan = Plan[TemporalConnectionStatus, Never]

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from durafleet.api.connection import TemporalConnectionStatus
 from durafleet.api.status import Reason
-from durafleet.core.actions import Plan
+from durafleet.core.actions import ConnectionPlan, Plan
 from durafleet.core.conditions import Summary, Verdict
 from durafleet.core.objects import Connection
 
@@ -30,7 +29,7 @@ class Check:
     server_version: str | None = None
 
 
-def plan_connection(connection: Connection, check: Check, *, now: datetime) -> Plan[TemporalConnectionStatus]:
+def plan_connection(connection: Connection, check: Check, *, now: datetime) -> ConnectionPlan:
     """Decide the status after a check."""
     if connection.deleted is not None:
         return Plan()

@@ -166,7 +166,7 @@ def reserved_variables() -> frozenset[str]:
 
 def environment(worker: Worker, target: Target) -> list[dict[str, Any]]:
     """Build the container's variables: the contract, then the user's."""
-    spec, options = worker.spec, activity_options(worker.spec)
+    spec, options = worker.spec, activity_options(worker.spec, worker.spec.timeouts)
     seconds = {
         Env.WORKFLOW_TIMEOUT: parse_duration(spec.timeouts.workflow).total_seconds(),
         Env.ACTIVITY_TIMEOUT: options.start_to_close,

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from durafleet.api.contract import Progress
+from durafleet.api.contract import Progress, RunPhase
 from durafleet.api.run import Failure
 
 
@@ -38,6 +38,12 @@ class Execution:
     """One workflow execution as last observed.
 
     Attributes:
+        first_run_id: of its chain; empty where a list does not say.
+        described: Temporal was asked for the latest execution of this id, and named this one. A row of a
+            list may be one that a reset has left behind.
+        owner: the AgentRun that its memo names, as <namespace>/<name>; None if it names none.
+        phase: what the workflow says of itself; None if nothing.
+        paused_by: identity and reason of who paused it; known only if described.
         outcome: read once after the execution closed; None before.
         problem: why its workflow tasks keep failing, in Temporal's words; None if they do not.
     """
@@ -46,11 +52,15 @@ class Execution:
     run_id: str
     first_run_id: str
     status: ExecutionStatus
+    described: bool = False
+    owner: str | None = None
     type: str = ""
     task_queue: str = ""
     start_time: datetime | None = None
     close_time: datetime | None = None
     cancel_requested: bool = False
+    phase: RunPhase | None = None
+    paused_by: tuple[str, str] | None = None
     progress: Progress | None = None
     problem: str | None = None
     outcome: Outcome | None = None
@@ -58,6 +68,14 @@ class Execution:
     @property
     def open(self) -> bool:
         return self.status in OPEN
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether Temporal has to be asked before this is believed.
+
+        A terminated row may be what a reset left behind, and only a description tells who paused.
+        """
+        return not self.described and self.status in {ExecutionStatus.TERMINATED, ExecutionStatus.PAUSED}
 
 
 def latest(before: Execution | None, seen: Execution) -> Execution:
@@ -70,11 +88,15 @@ def latest(before: Execution | None, seen: Execution) -> Execution:
         return seen
     if before.run_id != seen.run_id:
         older = before.start_time and seen.start_time and seen.start_time < before.start_time
-        return before if older else seen
+        return before if older else replace(seen, first_run_id=seen.first_run_id or before.first_run_id)
     if seen.open and not before.open:
         return before
+    same = seen.status is before.status
     return replace(
         seen,
+        first_run_id=seen.first_run_id or before.first_run_id,
+        described=seen.described or (same and before.described),
+        paused_by=seen.paused_by or (before.paused_by if same else None),
         outcome=seen.outcome or before.outcome,
         cancel_requested=seen.cancel_requested or before.cancel_requested,
         progress=seen.progress or before.progress,
@@ -101,16 +123,24 @@ class StartRequest:
     """All that a start needs, resolved; the same AgentRun gives the same request.
 
     Attributes:
-        request_id: UID of the AgentRun; a repeat with it returns the first execution.
+        request_id: key of the AgentRun; a repeat with it returns the first execution.
+        uid: of the AgentRun.
+        again: another attempt, after one of the same workflow id has closed.
         input: arguments of the workflow; JSON values.
+        priority: 1 comes first, 5 last.
+        fairness_key: what shares a task queue evenly.
     """
 
     workflow_id: str
     request_id: str
+    uid: str
+    again: bool = False
     workflow_type: str
     task_queue: str
     input: tuple[Any, ...]
     execution_timeout: float
     fleet: str
     summary: str
+    priority: int
+    fairness_key: str
     memo: tuple[tuple[str, str], ...] = ()

@@ -41,6 +41,7 @@ class Object(Generic[SpecT, StatusT]):
     created: datetime
     deleted: datetime | None
     finalizers: tuple[str, ...]
+    tracked: bool = False  # by a GitOps tool, which would create it again
     spec: SpecT
     status: StatusT
 
@@ -52,6 +53,26 @@ class Object(Generic[SpecT, StatusT]):
 Run = Object[AgentRunSpec, AgentRunStatus]
 Worker = Object[AgentWorkerSpec, AgentWorkerStatus]
 Connection = Object[TemporalConnectionSpec, TemporalConnectionStatus]
+
+
+TRACKING_LABELS = frozenset(
+    {
+        "app.kubernetes.io/instance",  # Argo CD's default, and Helm's custom
+        "argocd.argoproj.io/instance",
+        "kustomize.toolkit.fluxcd.io/name",
+        "helm.toolkit.fluxcd.io/name",
+    }
+)
+TRACKING_ANNOTATIONS = frozenset({"argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"})
+"""Marks of the tools that keep objects as Git or a chart has them; deleted objects would come back and run again."""
+
+
+def is_tracked(meta: Mapping[str, Any]) -> bool:
+    """Tell whether Argo CD, Flux or Helm keeps this object."""
+    return bool(
+        TRACKING_LABELS & (meta.get("labels") or {}).keys()
+        or TRACKING_ANNOTATIONS & (meta.get("annotations") or {}).keys()
+    )
 
 
 def metadata_of(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,6 +88,7 @@ def metadata_of(body: Mapping[str, Any]) -> dict[str, Any]:
         "created": parse_time(meta["creationTimestamp"]),
         "deleted": parse_time(deleted) if deleted else None,
         "finalizers": tuple(meta.get("finalizers") or ()),
+        "tracked": is_tracked(meta),
     }
 
 

@@ -6,11 +6,12 @@ import json
 from durafleet.api.run import PREVIEW_LIMIT, ResultRef
 
 
-def summarise_result(payload: str | None) -> ResultRef | None:
+def summarise_result(payload: str | None, *, ref: str) -> ResultRef | None:
     """Describe a workflow's result.
 
     Args:
         payload: the result as JSON text; None if the workflow returned nothing.
+        ref: where the whole of it is.
 
     Returns:
         The preview of the answer: text as it is, other values as JSON. A result of the generic
@@ -21,7 +22,10 @@ def summarise_result(payload: str | None) -> ResultRef | None:
     answer = _answer(payload)
     whole = answer.encode()
     return ResultRef(
-        preview=truncate_utf8(answer, PREVIEW_LIMIT), size=len(whole), sha256=hashlib.sha256(whole).hexdigest()
+        preview=truncate_utf8(answer, PREVIEW_LIMIT),
+        size=len(whole),
+        sha256=hashlib.sha256(whole).hexdigest(),
+        ref=ref,
     )
 
 

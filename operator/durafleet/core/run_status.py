@@ -1,50 +1,39 @@
-"""The status of an AgentRun in each situation: one function a situation, all of them pure."""
+"""The status of an AgentRun that has not ended: one function a situation, all of them pure."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from durafleet.api.durations import format_duration
-from durafleet.api.run import AgentRunStatus, Stop, WorkflowRef
+from durafleet.api.contract import RunPhase
+from durafleet.api.run import AgentRunStatus, ReadyWhen, WorkflowRef
 from durafleet.api.status import Reason
-from durafleet.core.actions import Announcement, Plan
+from durafleet.core.actions import Announcement, Plan, RunPlan
+from durafleet.core.admission import Turn, told_position
 from durafleet.core.conditions import Summary, Verdict
 from durafleet.core.execution import Execution, ExecutionStatus, Target
 from durafleet.core.objects import Run, Worker, format_time
-from durafleet.core.results import summarise_result
 from durafleet.core.targets import task_queue_of
 
-TERMINAL = frozenset(
-    {
-        Reason.COMPLETED,
-        Reason.WORKFLOW_FAILED,
-        Reason.TIMED_OUT,
-        Reason.CANCELLED,
-        Reason.TERMINATED,
-        Reason.START_REJECTED,
-        Reason.INVALID_SPEC,
-    }
-)
-"""States that a run never leaves."""
-
-_CLOSED = {
-    ExecutionStatus.COMPLETED: Reason.COMPLETED,
-    ExecutionStatus.FAILED: Reason.WORKFLOW_FAILED,
-    ExecutionStatus.CANCELED: Reason.CANCELLED,
-    ExecutionStatus.TERMINATED: Reason.TERMINATED,
-    ExecutionStatus.TIMED_OUT: Reason.TIMED_OUT,
-}
+_WORKING = frozenset({Reason.RUNNING, Reason.AWAITING_APPROVAL})
 
 
 def with_summary(run: Run, summary: Summary, *, state: Reason, now: datetime, **fields: Any) -> AgentRunStatus:
-    """Return the run's status with this summary; `fields` replace, the rest stays."""
-    conditions = summary.conditions(run.status.conditions, generation=run.generation, now=now)
-    update = {"observed_generation": run.generation, "conditions": conditions, "state": state, **fields}
-    return run.status.model_copy(update=update)
+    """Return the run's status with this summary; `fields` replace, the rest stays.
+
+    Whatever spec.retry.token is by now has been seen: it asks only when it changes after the run's end.
+    """
+    update: dict[str, Any] = {
+        "observed_generation": run.generation,
+        "conditions": summary.conditions(run.status.conditions, generation=run.generation, now=now),
+        "state": state,
+        "queue_position": None,
+        "retry_token": run.spec.retry.token if run.spec.retry else None,
+    }
+    return run.status.model_copy(update={**update, **fields})
 
 
 def waiting_status(run: Run, verdict: Verdict, *, stalled: bool, now: datetime) -> AgentRunStatus:
-    """A run that cannot go on yet: its state stays what it was, or Pending."""
-    state = run.status.state or Reason.PENDING
+    """A run that cannot go on yet: Pending before its workflow is there, afterwards what it was."""
+    state = run.status.state if run.status.workflow is not None and run.status.state else Reason.PENDING
     summary = Summary(
         succeeded="Unknown",
         state=Verdict(state, verdict.message),
@@ -54,6 +43,25 @@ def waiting_status(run: Run, verdict: Verdict, *, stalled: bool, now: datetime) 
         stalled=stalled,
     )
     return with_summary(run, summary, state=state, now=now)
+
+
+def queued_status(run: Run, turn: Turn, *, now: datetime) -> AgentRunStatus:
+    """A run that could start, were there not as many open as its worker allows."""
+    position = told_position(run.status.queue_position if run.status.state == Reason.QUEUED else None, turn.position)
+    verdict = Verdict(
+        Reason.QUEUED,
+        f"Number {position} or sooner in line: AgentWorker {run.spec.worker_ref.name!r} allows {turn.limit} open runs "
+        "(spec.maxConcurrentRuns).",
+    )
+    summary = Summary(succeeded="Unknown", ready="Unknown", verdict=verdict, reconciling=True)
+    return with_summary(run, summary, state=Reason.QUEUED, now=now, queue_position=position)
+
+
+def held_status(run: Run, *, now: datetime) -> AgentRunStatus:
+    """A run that spec.suspend keeps from starting: as wanted, hence Ready."""
+    verdict = Verdict(Reason.SUSPENDED, "spec.suspend is true: the workflow is started when it is false.")
+    summary = Summary(succeeded="Unknown", ready="True", verdict=verdict)
+    return with_summary(run, summary, state=Reason.SUSPENDED, now=now)
 
 
 def workflow_ref(run: Run, execution: Execution, target: Target, worker: Worker | None) -> WorkflowRef:
@@ -71,100 +79,73 @@ def workflow_ref(run: Run, execution: Execution, target: Target, worker: Worker 
     )
 
 
-def running_status(
+def open_status(
     run: Run,
     execution: Execution,
     target: Target,
     worker: Worker | None,
     *,
-    unpolled: Verdict | None,
+    trouble: Verdict | None,
     progress_due: bool,
     now: datetime,
-) -> Plan[AgentRunStatus]:
-    """An open execution: why it runs slowly or not at all, if it does."""
-    verdict = Verdict(Reason.RUNNING, "The workflow is running.")
-    if execution.problem is not None:
-        verdict = Verdict(
-            Reason.WORKFLOW_TASK_FAILING,
-            f"Temporal reports that the workflow's tasks keep failing: {execution.problem}. "
-            "Mend the worker (its logs say more); the run then goes on where it is.",
-        )
-    elif execution.cancel_requested:
-        verdict = Verdict(Reason.CANCELLING, "Cancellation was requested; waiting for the workflow to end.")
-    elif unpolled is not None:
-        verdict = unpolled
-    summary = Summary(
-        succeeded="Unknown",
-        state=Verdict(Reason.RUNNING, verdict.message),
-        ready="Unknown",
-        verdict=verdict,
-        reconciling=True,
-    )
+) -> RunPlan:
+    """An open execution; `trouble` says why nobody works on it, or why it cannot be held."""
+    summary = _open_summary(run, execution, trouble)
+    state = (summary.state or summary.verdict).reason
     fields: dict[str, Any] = {
         "workflow": workflow_ref(run, execution, target, worker),
         "start_time": format_time(execution.start_time) if execution.start_time else run.status.start_time,
     }
     if progress_due and execution.progress is not None:
         fields["progress"] = execution.progress
-    status = with_summary(run, summary, state=Reason.RUNNING, now=now, **fields)
-    return Plan(
-        status=status,
-        announcements=_announce(run, Reason.RUNNING, f"Workflow {execution.workflow_id} started."),
-    )
-
-
-def closed_status(
-    run: Run, execution: Execution, target: Target, worker: Worker | None, *, now: datetime
-) -> Plan[AgentRunStatus]:
-    """A closed execution whose outcome was read."""
-    outcome = execution.outcome
-    state = _CLOSED[execution.status]
-    by_spec = (state == Reason.CANCELLED and run.spec.stop is not None) or (
-        state == Reason.TERMINATED and run.spec.stop is Stop.TERMINATE
-    )
-    verdict = Verdict(state, _closing_words(execution, by_spec=by_spec))
-    completed = state == Reason.COMPLETED
-    good = completed or by_spec
-    summary = Summary(
-        succeeded="True" if completed else "False",
-        ready="True" if good else "False",
-        verdict=verdict,
-        stalled=not good,
-    )
-    fields: dict[str, Any] = {
-        "workflow": workflow_ref(run, execution, target, worker),
-        "start_time": format_time(execution.start_time) if execution.start_time else run.status.start_time,
-        "completion_time": format_time(execution.close_time) if execution.close_time else format_time(now),
-        "result": summarise_result(outcome.result) if outcome and completed else None,
-        "failure": outcome.failure if outcome else None,
-        "progress": execution.progress or run.status.progress,
-    }
     status = with_summary(run, summary, state=state, now=now, **fields)
-    return Plan(status=status, announcements=_announce(run, state, verdict.message, good=good))
+    return Plan(status=status, announcements=_announce_open(run, execution))
 
 
-def _closing_words(execution: Execution, *, by_spec: bool) -> str:
-    took = ""
-    if execution.start_time and execution.close_time:
-        span = max(execution.close_time - execution.start_time, timedelta(0))
-        took = f" after {format_duration(span)}"
-    failure = execution.outcome.failure if execution.outcome else None
-    match execution.status:
-        case ExecutionStatus.COMPLETED:
-            return f"The workflow completed{took}."
-        case ExecutionStatus.TIMED_OUT:
-            return (
-                f"The workflow timed out{took}; raise the AgentWorker's spec.timeouts.workflow if the run needs longer."
-            )
-        case ExecutionStatus.CANCELED:
-            return f"The workflow was cancelled{took}{' by spec.stop' if by_spec else ' from outside this AgentRun'}."
-        case ExecutionStatus.TERMINATED:
-            return f"The workflow was terminated{took}: {failure.message if failure else 'no reason given'}"
-        case _:
-            return f"{failure.type}: {failure.message}" if failure else f"The workflow failed{took}."
+def _open_summary(run: Run, execution: Execution, trouble: Verdict | None) -> Summary:
+    state, by_spec = _open_state(run, execution)
+    verdict = _obstacle(execution) or (None if state.reason == Reason.SUSPENDED else trouble)
+    fine = verdict is None and (by_spec or (run.spec.ready_when is ReadyWhen.STARTED and state.reason in _WORKING))
+    return Summary(
+        succeeded="Unknown",
+        state=Verdict(state.reason, (verdict or state).message),
+        ready="True" if fine else "Unknown",
+        verdict=verdict or state,
+        reconciling=not fine,
+    )
 
 
-def _announce(run: Run, reason: Reason, message: str, *, good: bool = True) -> tuple[Announcement, ...]:
-    if run.status.state == reason:
-        return ()
-    return (Announcement("Normal" if good else "Warning", reason, message),)
+def _open_state(run: Run, execution: Execution) -> tuple[Verdict, bool]:
+    """Return the state of an open execution, and whether the spec asks for it to stand still."""
+    if execution.status is ExecutionStatus.PAUSED:
+        if run.spec.suspend:
+            return Verdict(Reason.SUSPENDED, "spec.suspend is true: the workflow is paused."), True
+        who, why = execution.paused_by or ("unknown", "")
+        words = f"The workflow was paused from outside by {who}{f' ({why})' if why else ''}; to let it go on: "
+        return Verdict(Reason.SUSPENDED, f"{words}temporal workflow unpause -w {execution.workflow_id}"), False
+    if execution.phase is RunPhase.AWAITING_APPROVAL:
+        return Verdict(Reason.AWAITING_APPROVAL, "The workflow waits for a person."), False
+    return Verdict(Reason.RUNNING, "The workflow is running."), False
+
+
+def _obstacle(execution: Execution) -> Verdict | None:
+    """Say what the workflow itself tells of why it does not get on."""
+    if execution.problem is not None:
+        return Verdict(
+            Reason.WORKFLOW_TASK_FAILING,
+            f"Temporal reports that the workflow's tasks keep failing: {execution.problem}. "
+            "Mend the worker (its logs say more); the run then goes on where it is.",
+        )
+    if execution.cancel_requested:
+        return Verdict(Reason.CANCELLING, "Cancellation was requested; waiting for the workflow to end.")
+    return None
+
+
+def _announce_open(run: Run, execution: Execution) -> tuple[Announcement, ...]:
+    if run.status.start_time is None:
+        return (Announcement("Normal", Reason.RUNNING, f"Workflow {execution.workflow_id} started."),)
+    token = run.spec.retry.token if run.spec.retry else None
+    if token is not None and token != run.status.retry_token:
+        message = f"spec.retry.token {token!r} was not acted upon: the run is open. Change it again once it has ended."
+        return (Announcement("Warning", "RetryIgnored", message),)
+    return ()

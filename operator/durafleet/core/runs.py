@@ -1,66 +1,49 @@
 """What to do next for one AgentRun: the whole policy, and nothing but the policy."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
-from durafleet.api.run import AgentRunStatus, Stop
+from durafleet.api.lifecycle import TERMINAL
 from durafleet.api.status import Reason
 from durafleet.core.actions import (
     AddFinalizer,
-    CancelWorkflow,
     Describe,
     Plan,
+    ReadInput,
     ReadOutcome,
     RemoveFinalizer,
+    RetryWorkflow,
+    RunAction,
+    RunPlan,
     StartWorkflow,
-    TerminateWorkflow,
 )
-from durafleet.core.conditions import Summary, Verdict
+from durafleet.core.admission import Turn
+from durafleet.core.conditions import Verdict
 from durafleet.core.connections import PERSON_NEEDED
+from durafleet.core.controls import control
 from durafleet.core.deletion import plan_deletion
+from durafleet.core.endings import closed_status, foreign, rejected, retry_delayed, retry_ignored, vanished
 from durafleet.core.execution import Execution, Target
+from durafleet.core.expiry import plan_expiry
 from durafleet.core.grace import reference_grace
 from durafleet.core.objects import FINALIZER, Run, Worker
-from durafleet.core.run_status import TERMINAL, closed_status, running_status, waiting_status, with_summary
-from durafleet.core.starting import agent_missing, invalid_spec, start_request, workflow_id
+from durafleet.core.retrying import asked_to_retry, reopened, went_on
+from durafleet.core.run_status import held_status, open_status, queued_status, waiting_status
+from durafleet.core.run_world import RunWorld, Trouble
+from durafleet.core.starting import (
+    agent_missing,
+    invalid_input,
+    invalid_spec,
+    invalid_timeouts,
+    owner_of,
+    start_again,
+    start_request,
+    workflow_id,
+)
 
 TEMPORAL_GRACE = 300.0
-"""Seconds without an answer from Temporal before a run that cannot start reads as stalled."""
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Temporal refused the last call, or gave no answer since `since`."""
-
-    verdict: Verdict
-    since: datetime
-    final: bool = False  # asking again will not help
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunWorld:
-    """What was observed around one AgentRun.
-
-    Attributes:
-        worker: the AgentWorker it refers to; None if it does not exist.
-        target: the Temporal namespace, or why there is none.
-        execution: what Temporal last said of its workflow; None if nothing.
-        absent: Temporal said that it does not know the workflow.
-        trouble: the last call failed.
-        progress_due: enough time has passed since progress was last written.
-        unpolled: Temporal has seen no poller on the task queue lately.
-    """
-
-    worker: Worker | None
-    target: Target | Verdict
-    execution: Execution | None = None
-    absent: bool = False
-    trouble: Trouble | None = None
-    progress_due: bool = True
-    unpolled: Verdict | None = None
-
-
-RunPlan = Plan[AgentRunStatus]
+"""Seconds without an answer from Temporal before a run reads as stalled."""
+INPUT_RETRY = 5.0
+"""Most seconds between looks for an input that is not there yet: nothing watches ConfigMaps and Secrets."""
 
 
 def plan_run(run: Run, world: RunWorld, *, now: datetime) -> RunPlan:
@@ -73,107 +56,146 @@ def plan_run(run: Run, world: RunWorld, *, now: datetime) -> RunPlan:
         return plan_deletion(
             run, world.target, world.execution, absent=world.absent, unreachable=world.trouble is not None, now=now
         )
+    if asked_to_retry(run):
+        return try_again(run, world, now=now)
+    if went_on(run, world.execution):
+        return carry_on(reopened(run), world, now=now)
     if run.status.state in TERMINAL:
-        return settle(run)
+        return settle(run, now=now)
+    return carry_on(run, world, now=now)
+
+
+def carry_on(run: Run, world: RunWorld, *, now: datetime) -> RunPlan:
+    """Bring a run that has not ended a step further."""
     if world.execution is not None:
         return follow(run, world.execution, world=world, now=now)
     if run.status.workflow is not None and world.absent:
         return vanished(run, now=now)
-    if (verdict := invalid_spec(run.spec)) is not None:
-        return reject(run, verdict, now=now)
+    started = FINALIZER in run.finalizers or run.status.workflow is not None
+    if not started and (invalid := invalid_spec(run.spec)) is not None:
+        return rejected(run, invalid, now=now)
+    if not started and run.spec.suspend and run.spec.stop is None:
+        return Plan(status=held_status(run, now=now))
     if isinstance(world.target, Verdict):
         return wait(run, world.target, now=now)
     if world.trouble is not None:
         return endure(run, world.trouble, now=now)
-    if (FINALIZER in run.finalizers or run.status.workflow is not None) and not world.absent:
+    if started and not world.absent:
         return Plan(actions=(Describe(world.target, workflow_id(run)),))
-    return admit(run, world.worker, target=world.target, now=now)
+    return admit(run, world.worker, world=world, target=world.target, now=now)
 
 
-def settle(run: Run) -> RunPlan:
-    """A terminal run stays terminal; only its finalizer goes."""
+def settle(run: Run, *, now: datetime) -> RunPlan:
+    """A terminal run stays terminal; its finalizer goes, and the object itself if its time to live is over."""
     if FINALIZER in run.finalizers:
         return Plan(actions=(RemoveFinalizer(),))
-    return Plan(status=run.status.model_copy(update={"observed_generation": run.generation}))
+    if (expiry := plan_expiry(run, now=now)) is not None and (expiry.actions or expiry.status is not None):
+        return expiry
+    token = run.spec.retry.token if run.spec.retry else None
+    status = run.status.model_copy(update={"observed_generation": run.generation, "retry_token": token})
+    return Plan(
+        status=status,
+        announcements=retry_ignored(run, token=token),
+        requeue=expiry.requeue if expiry is not None else None,
+    )
 
 
-def admit(run: Run, worker: Worker | None, *, target: Target, now: datetime) -> RunPlan:
+def try_again(run: Run, world: RunWorld, *, now: datetime) -> RunPlan:
+    """Make another attempt of a run that ended without success, as spec.retry asks."""
+    ended = run.status.workflow
+    if ended is None:
+        return carry_on(reopened(run), world, now=now)
+    if isinstance(world.target, Verdict):
+        return retry_delayed(run, world.target, now=now)
+    if world.trouble is not None:
+        return retry_delayed(run, world.trouble.verdict, now=now)
+    if went_on(run, world.execution):
+        return carry_on(reopened(run), world, now=now)
+    return again(run, world, target=world.target, run_id=ended.run_id or "", now=now)
+
+
+def again(run: Run, world: RunWorld, *, target: Target, run_id: str, now: datetime) -> RunPlan:
+    """Reset the workflow of a run, or start it anew where it cannot be reset."""
+    assert run.spec.retry is not None  # asked_to_retry said so
+    given, obstacle = _input(run, world)
+    if obstacle is not None:
+        return Plan(actions=(obstacle,)) if not isinstance(obstacle, Verdict) else retry_delayed(run, obstacle, now=now)
+    anew = None
+    if world.worker is not None:
+        anew = start_again(run, world.worker, given=given, token=run.spec.retry.token)
+    retry = RetryWorkflow(target, workflow_id(run), run_id, run.spec.retry.from_, anew)
+    return Plan(actions=_with_finalizer(run, retry))
+
+
+def admit(run: Run, worker: Worker | None, *, world: RunWorld, target: Target, now: datetime) -> RunPlan:
     """Start the workflow, or say what it waits for."""
+    if run.spec.stop is not None:
+        return rejected(run, _never_started(run), now=now)
+    if (invalid := invalid_spec(run.spec)) is not None:
+        return rejected(run, invalid, now=now)
+    if run.spec.suspend:
+        return Plan(status=held_status(run, now=now))
     if worker is None:
         return wait(run, worker_not_found(run.spec.worker_ref.name), now=now)
-    if (verdict := agent_missing(run, worker)) is not None:
-        return wait(run, verdict, now=now)
-    if run.spec.stop is not None:
-        verdict = Verdict(Reason.CANCELLED, f"spec.stop is {run.spec.stop}: the workflow was never started.")
-        return reject(run, verdict, now=now)
-    request = start_request(run, worker)
-    start = StartWorkflow(target, request)
-    return Plan(actions=(start,) if FINALIZER in run.finalizers else (AddFinalizer(), start))
+    if (missing := agent_missing(run, worker)) is not None:
+        return wait(run, missing, now=now)
+    if (invalid := invalid_timeouts(run, worker)) is not None:
+        return rejected(run, invalid, now=now)
+    given, obstacle = _input(run, world)
+    if isinstance(obstacle, Verdict):
+        return _refuse_or_await_input(run, obstacle, now=now)
+    if obstacle is not None:
+        return Plan(actions=(obstacle,))
+    if world.turn is not None and not world.turn.free:
+        return Plan(status=queued_status(run, world.turn, now=now), requeue=_queue_patience(world.turn))
+    return Plan(actions=_with_finalizer(run, StartWorkflow(target, start_request(run, worker, given=given))))
 
 
 def follow(run: Run, execution: Execution, *, world: RunWorld, now: datetime) -> RunPlan:
     """Mirror an execution that exists."""
+    if execution.owner != owner_of(run):
+        return foreign(run, execution, now=now)
     if isinstance(world.target, Verdict):
         return wait(run, world.target, now=now)
     if world.trouble is not None:
         return endure(run, world.trouble, now=now)
+    if execution.doubtful:
+        return Plan(actions=(Describe(world.target, workflow_id(run)),))
     if not execution.open:
         if execution.outcome is None:
             return Plan(actions=(ReadOutcome(world.target, execution.workflow_id, execution.run_id),))
         return closed_status(run, execution, world.target, world.worker, now=now)
-    if run.spec.stop is not None and (action := stop(run, execution, target=world.target)) is not None:
-        return Plan(actions=(action,))
-    return running_status(
+    action, obstacle = control(run, execution, target=world.target, pausable=world.pausable)
+    if action is not None:
+        return Plan(actions=(action,) if FINALIZER in run.finalizers else (AddFinalizer(), action))
+    if FINALIZER not in run.finalizers:
+        return Plan(actions=(AddFinalizer(),))
+    return open_status(
         run,
         execution,
         world.target,
         world.worker,
-        unpolled=world.unpolled,
+        trouble=obstacle or world.unpolled,
         progress_due=world.progress_due,
         now=now,
     )
 
 
-def stop(run: Run, execution: Execution, *, target: Target) -> CancelWorkflow | TerminateWorkflow | None:
-    """Ask the workflow to end as spec.stop says, once; Terminate may follow Cancel."""
-    if run.spec.stop == Stop.TERMINATE:
-        return TerminateWorkflow(target, execution.workflow_id, execution.first_run_id, "spec.stop is Terminate")
-    if execution.cancel_requested:
-        return None
-    return CancelWorkflow(target, execution.workflow_id, execution.first_run_id, "spec.stop is Cancel")
-
-
-def wait(run: Run, verdict: Verdict, *, now: datetime) -> RunPlan:
+def wait(run: Run, verdict: Verdict, *, now: datetime, patience: float | None = None) -> RunPlan:
     """Nothing to do until a reference is there."""
     stalled, requeue = reference_grace(run.status, now=now)
+    if patience is not None:
+        requeue = min(requeue, patience) if requeue is not None else patience
     return Plan(status=waiting_status(run, verdict, stalled=stalled, now=now), requeue=requeue)
 
 
 def endure(run: Run, trouble: Trouble, *, now: datetime) -> RunPlan:
     """Temporal refused, or does not answer."""
     if trouble.final:
-        return reject(run, trouble.verdict, now=now)
+        return rejected(run, trouble.verdict, now=now)
     waited = (now - trouble.since).total_seconds()
     stalled = trouble.verdict.reason in PERSON_NEEDED or waited >= TEMPORAL_GRACE
-    status = waiting_status(run, trouble.verdict, stalled=stalled, now=now)
-    return Plan(status=status)
-
-
-def reject(run: Run, verdict: Verdict, *, now: datetime) -> RunPlan:
-    """End a run that never had a workflow."""
-    by_spec = verdict.reason == Reason.CANCELLED
-    summary = Summary(succeeded="False", ready="True" if by_spec else "False", verdict=verdict, stalled=not by_spec)
-    return Plan(status=with_summary(run, summary, state=verdict.reason, now=now))
-
-
-def vanished(run: Run, *, now: datetime) -> RunPlan:
-    """The workflow was started, and Temporal no longer knows it."""
-    verdict = Verdict(
-        Reason.TERMINATED,
-        "Temporal no longer knows this run's workflow: it was deleted, or its retention ended before the operator "
-        "read how it closed. Create a new AgentRun to run it again.",
-    )
-    return reject(run, verdict, now=now)
+    return Plan(status=waiting_status(run, trouble.verdict, stalled=stalled, now=now))
 
 
 def worker_not_found(name: str) -> Verdict:
@@ -181,3 +203,34 @@ def worker_not_found(name: str) -> Verdict:
         Reason.WORKER_NOT_FOUND,
         f"AgentWorker {name!r} is not in this namespace; create it, or create a run with another spec.workerRef.name.",
     )
+
+
+def _never_started(run: Run) -> Verdict:
+    return Verdict(Reason.CANCELLED, f"spec.stop is {run.spec.stop}: the workflow was never started.")
+
+
+def _with_finalizer(run: Run, action: RunAction) -> tuple[RunAction, ...]:
+    return (action,) if FINALIZER in run.finalizers else (AddFinalizer(), action)
+
+
+def _input(run: Run, world: RunWorld) -> tuple[object, Verdict | ReadInput | None]:
+    """Return the run's input, or what has to be done or mended to have it."""
+    source = run.spec.input_from
+    if source is None:
+        return run.spec.input, None
+    if world.given is None:
+        return None, ReadInput(source)
+    if isinstance(world.given, Verdict):
+        return None, world.given
+    return world.given.value, invalid_input(run.spec, world.given.value, where="What spec.inputFrom points at")
+
+
+def _refuse_or_await_input(run: Run, verdict: Verdict, *, now: datetime) -> RunPlan:
+    if verdict.reason == Reason.INVALID_SPEC:
+        return rejected(run, verdict, now=now)
+    return wait(run, verdict, now=now, patience=INPUT_RETRY)
+
+
+def _queue_patience(turn: Turn) -> float:
+    """Seconds until the position is looked at again; whoever gets a place is woken at once."""
+    return float(min(15 + turn.position, 300))

@@ -1,30 +1,49 @@
 """From an AgentRun and its worker to the one start request they stand for."""
 
 import json
+from dataclasses import replace
 
 from durafleet.api.contract import (
+    OWNER_MEMO,
     WORKFLOW_ID_PREFIX,
     WORKFLOW_TYPE,
     ActivityOptions,
+    Limits,
     RetryOptions,
     RunInput,
 )
 from durafleet.api.durations import parse_duration
 from durafleet.api.run import INPUT_LIMIT, AgentRunSpec
 from durafleet.api.status import Reason
-from durafleet.api.worker import AgentWorkerSpec
+from durafleet.api.worker import AgentWorkerSpec, Timeouts
 from durafleet.core.conditions import Verdict
 from durafleet.core.execution import StartRequest
 from durafleet.core.objects import Run, Worker
 from durafleet.core.targets import fleet_of, task_queue_of
 
-WORKFLOW_ID_LIMIT = 1000
-"""Longest workflow id that Temporal takes (its limit.maxIDLength)."""
+USUAL_PRIORITY = 3
+"""Temporal's own default."""
+
+
+def run_identity(run: Run) -> str:
+    """Return what makes this run the same run: its idempotency key, else its UID."""
+    return run.spec.idempotency_key or run.uid
 
 
 def workflow_id(run: Run) -> str:
-    """Return the run's workflow id: derived, never stored to be believed."""
-    return f"{WORKFLOW_ID_PREFIX}{run.namespace}/{run.name}/{run.uid}"
+    """Return the run's workflow id: derived, never stored to be believed.
+
+    At most 63 + 253 + 128 characters and a prefix, well below the 1000 that Temporal takes.
+    """
+    return f"{WORKFLOW_ID_PREFIX}{run.namespace}/{run.name}/{run_identity(run)}"
+
+
+def owner_of(run: Run) -> str:
+    """Return how a workflow's memo names the run that it belongs to."""
+    return f"{run.namespace}/{run.name}"
+
+
+_NEW_NAME = "create the run under a new name"
 
 
 def run_key(workflow: str) -> tuple[str, str] | None:
@@ -39,18 +58,41 @@ def invalid_spec(spec: AgentRunSpec) -> Verdict | None:
     """Say what is wrong with a run by itself, None if nothing is. CEL cannot see the free-form input."""
     if (spec.agent is None) == (spec.workflow_type is None):
         return Verdict(Reason.INVALID_SPEC, "spec: set exactly one of agent and workflowType.")
-    if spec.agent is not None and (spec.input is None or spec.input in ("", {}, [])):
-        return Verdict(
-            Reason.INVALID_SPEC, "spec.input is empty; give the agent a prompt, and create the run under a new name."
-        )
-    size = len(json.dumps(spec.input, ensure_ascii=False).encode())
+    if spec.input is not None and spec.input_from is not None:
+        return Verdict(Reason.INVALID_SPEC, f"spec: set only one of input and inputFrom; {_NEW_NAME}.")
+    if spec.input_from is not None:
+        return None  # looked at when it is read
+    return invalid_input(spec, spec.input, where="spec.input")
+
+
+def invalid_input(spec: AgentRunSpec, given: object, *, where: str) -> Verdict | None:
+    """Say what is wrong with an input, None if nothing is."""
+    if spec.agent is not None and _empty(given):
+        return Verdict(Reason.INVALID_SPEC, f"{where} is empty; give the agent a prompt there, and {_NEW_NAME}.")
+    size = len(json.dumps(given, ensure_ascii=False).encode())
     if size > INPUT_LIMIT:
         return Verdict(
             Reason.INVALID_SPEC,
-            f"spec.input has {size} bytes of JSON, over the limit of {INPUT_LIMIT}; "
+            f"{where} has {size} bytes of JSON, over the limit of {INPUT_LIMIT}; "
             "pass a reference (a URL or an object's key) and let a tool read it.",
         )
     return None
+
+
+def invalid_timeouts(run: Run, worker: Worker) -> Verdict | None:
+    """Say what is wrong with the run's timeouts over its worker's, None if nothing is: CEL sees only one of the two."""
+    merged = timeouts_of(run, worker)
+    heartbeat, activity, workflow = (
+        parse_duration(text) for text in (merged.heartbeat, merged.activity, merged.workflow)
+    )
+    if heartbeat < activity < workflow:
+        return None
+    return Verdict(
+        Reason.INVALID_SPEC,
+        f"spec.timeouts over those of AgentWorker {worker.name!r}: heartbeat ({merged.heartbeat}) must be shorter than "
+        f"activity ({merged.activity}), and that shorter than workflow ({merged.workflow}). Set the others in "
+        f"spec.timeouts too, and {_NEW_NAME}.",
+    )
 
 
 def agent_missing(run: Run, worker: Worker) -> Verdict | None:
@@ -66,26 +108,53 @@ def agent_missing(run: Run, worker: Worker) -> Verdict | None:
     )
 
 
-def start_request(run: Run, worker: Worker) -> StartRequest:
-    """Resolve all that the start of this run needs."""
+def start_request(run: Run, worker: Worker, *, given: object) -> StartRequest:
+    """Resolve all that the start of this run needs; `given` is its input."""
     return StartRequest(
         workflow_id=workflow_id(run),
-        request_id=run.uid,
+        request_id=run_identity(run),
+        uid=run.uid,
         workflow_type=run.spec.workflow_type or WORKFLOW_TYPE,
         task_queue=task_queue_of(worker),
-        input=_arguments(run, worker),
-        execution_timeout=parse_duration(worker.spec.timeouts.workflow).total_seconds(),
+        input=_arguments(run, worker, given),
+        execution_timeout=parse_duration(timeouts_of(run, worker).workflow).total_seconds(),
         fleet=fleet_of(worker),
-        summary=f"AgentRun {run.namespace}/{run.name}",
-        memo=(("agentRun", f"{run.namespace}/{run.name}"), ("agentRunUid", run.uid)),
+        summary=f"AgentRun {owner_of(run)}",
+        priority=priority_of(run, worker),
+        fairness_key=run.namespace,
+        memo=((OWNER_MEMO, owner_of(run)), ("agentRunUid", run.uid)),
     )
 
 
-def activity_options(spec: AgentWorkerSpec) -> ActivityOptions:
-    """Resolve the timeouts and retries of a worker's activities to seconds."""
+def start_again(run: Run, worker: Worker, *, given: object, token: str) -> StartRequest:
+    """Resolve the start of another attempt; each token has its own."""
+    request = start_request(run, worker, given=given)
+    return replace(request, request_id=f"{request.request_id}/{token}", again=True)
+
+
+def priority_of(run: Run, worker: Worker | None) -> int:
+    """Return the run's priority, else its worker's, else the usual one."""
+    of_worker = worker.spec.priority if worker is not None else None
+    return run.spec.priority or of_worker or USUAL_PRIORITY
+
+
+def timeouts_of(run: Run, worker: Worker) -> Timeouts:
+    """Return the worker's timeouts, with what the run says instead."""
+    own = run.spec.timeouts.model_dump(exclude_none=True) if run.spec.timeouts is not None else {}
+    return worker.spec.timeouts.model_copy(update=own)
+
+
+def limits_of(run: Run, worker: Worker) -> Limits:
+    """Return the worker's limits, with what the run says instead."""
+    own = run.spec.limits.model_dump(exclude_none=True) if run.spec.limits is not None else {}
+    return worker.spec.limits.model_copy(update=own)
+
+
+def activity_options(spec: AgentWorkerSpec, timeouts: Timeouts) -> ActivityOptions:
+    """Resolve the timeouts and retries of activities to seconds."""
     return ActivityOptions(
-        start_to_close=parse_duration(spec.timeouts.activity).total_seconds(),
-        heartbeat=parse_duration(spec.timeouts.heartbeat).total_seconds(),
+        start_to_close=parse_duration(timeouts.activity).total_seconds(),
+        heartbeat=parse_duration(timeouts.heartbeat).total_seconds(),
         retry=RetryOptions(
             maximum_attempts=spec.retry.maximum_attempts,
             initial_interval=parse_duration(spec.retry.initial_interval).total_seconds(),
@@ -95,8 +164,17 @@ def activity_options(spec: AgentWorkerSpec) -> ActivityOptions:
     )
 
 
-def _arguments(run: Run, worker: Worker) -> tuple[object, ...]:
+def _arguments(run: Run, worker: Worker, given: object) -> tuple[object, ...]:
     if run.spec.agent is None:
-        return () if run.spec.input is None else (run.spec.input,)
-    envelope = RunInput(agent=run.spec.agent, input=run.spec.input, options=activity_options(worker.spec))
+        return () if given is None else (given,)
+    envelope = RunInput(
+        agent=run.spec.agent,
+        input=given,
+        options=activity_options(worker.spec, timeouts_of(run, worker)),
+        limits=limits_of(run, worker),
+    )
     return (envelope.wire(),)
+
+
+def _empty(given: object) -> bool:
+    return given is None or given in ({}, []) or (isinstance(given, str) and not given.strip())

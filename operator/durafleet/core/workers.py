@@ -7,7 +7,7 @@ from typing import Any
 from durafleet.api.durations import parse_duration
 from durafleet.api.status import ConditionType, Reason
 from durafleet.api.worker import AgentWorkerStatus
-from durafleet.core.actions import Announcement, ApplyObject, DeleteObject, Plan
+from durafleet.core.actions import Announcement, ApplyObject, DeleteObject, Plan, WorkerPlan
 from durafleet.core.conditions import Summary, Verdict
 from durafleet.core.deployment import (
     WorkerDefaults,
@@ -69,9 +69,6 @@ class WorkerWorld:
     pod_problem: Verdict | None = None
     pollers: int | None = None
     trouble: Verdict | None = None
-
-
-WorkerPlan = Plan[AgentWorkerStatus]
 
 
 def plan_worker(worker: Worker, world: WorkerWorld, *, defaults: WorkerDefaults, now: datetime) -> WorkerPlan:

@@ -1,5 +1,6 @@
 """Where kinds live in the API, and the few requests that the operator makes of them."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,7 @@ WORKERS = Resource(f"{GROUP}/{VERSION}", "AgentWorker", "agentworkers")
 CONNECTIONS = Resource(f"{GROUP}/{VERSION}", "TemporalConnection", "temporalconnections")
 DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
+SECRETS = Resource("v1", "Secret", "secrets")
 PODS = Resource("v1", "Pod", "pods")
 EVENTS = Resource("v1", "Event", "events")
 OWNED = {resource.kind: resource for resource in (DEPLOYMENTS, CONFIG_MAPS)}
@@ -93,10 +95,20 @@ async def apply(client: KubeClient, manifest: Mapping[str, Any]) -> dict[str, An
 
 async def delete(client: KubeClient, resource: Resource, namespace: str, name: str) -> None:
     """Delete an object; one that is gone already is fine."""
-    try:
+    with contextlib.suppress(NotFound):
         await client.request("DELETE", resource.path(namespace, name))
-    except NotFound:
-        return
+
+
+async def delete_as_seen(client: KubeClient, resource: Resource, subject: Object[Any, Any]) -> None:
+    """Delete an object if it is still as it was seen; one that is gone already is fine.
+
+    Raises:
+        Conflict: it has changed since; decide again.
+    """
+    preconditions = {"uid": subject.uid, "resourceVersion": subject.resource_version}
+    body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
+    with contextlib.suppress(NotFound):
+        await client.request("DELETE", resource.path(subject.namespace, subject.name), body=body)
 
 
 async def read(client: KubeClient, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:

@@ -34,6 +34,7 @@ class Link:
 
     Attributes:
         attributes: which of our search attributes the namespace has; None until `prepare`.
+        pausable: whether the server can pause workflows here.
         advice: what a person must do to get the missing ones; None if none is missing.
     """
 
@@ -42,6 +43,7 @@ class Link:
     server_version: str | None = None
     attributes: frozenset[SearchAttribute] | None = None
     advice: str | None = None
+    pausable: bool = False
 
     async def prepare(self) -> None:
         """Check that the namespace can be used, and register our search attributes.
@@ -55,7 +57,10 @@ class Link:
         )
         self.server_version = system.server_version or None
         request = DescribeNamespaceRequest(namespace=self.target.namespace)
-        await call("DescribeNamespace", self.client.workflow_service.describe_namespace(request, timeout=TIMEOUT))
+        described = await call(
+            "DescribeNamespace", self.client.workflow_service.describe_namespace(request, timeout=TIMEOUT)
+        )
+        self.pausable = described.namespace_info.capabilities.workflow_pause
         if self.attributes is None or self.advice is not None:
             await self._register()
 

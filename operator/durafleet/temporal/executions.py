@@ -1,13 +1,15 @@
 """Workflow executions: start one, look at one, read how it closed, end it."""
 
+import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import ValidationError
-from temporalio.api.common.v1 import Memo, Payloads, SearchAttributes, WorkflowExecution, WorkflowType
+from temporalio.api.common.v1 import Memo, Payloads, Priority, SearchAttributes, WorkflowExecution, WorkflowType
 from temporalio.api.enums.v1 import (
     EventType,
     HistoryEventFilterType,
@@ -22,17 +24,16 @@ from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionRequest,
     GetWorkflowExecutionHistoryRequest,
-    RequestCancelWorkflowExecutionRequest,
+    GetWorkflowExecutionHistoryReverseRequest,
     StartWorkflowExecutionRequest,
-    TerminateWorkflowExecutionRequest,
 )
 
-from durafleet.api.contract import PROGRESS_MEMO, Progress, RunPhase, SearchAttribute
+from durafleet.api.contract import OWNER_MEMO, PROGRESS_MEMO, Progress, RunPhase, SearchAttribute
 from durafleet.api.run import Failure
 from durafleet.core.execution import Execution, ExecutionStatus, Outcome, StartRequest
-from durafleet.errors import NotFound
+from durafleet.errors import AlreadyExists, NotFound
 from durafleet.temporal.connections import LONG_POLL, Link
-from durafleet.temporal.failures import read_failure
+from durafleet.temporal.failures import read_failure, started_event
 from durafleet.temporal.payloads import decode, encode, first_text
 from durafleet.temporal.rpc import TIMEOUT, call
 
@@ -47,28 +48,32 @@ _STATUS: Mapping[int, ExecutionStatus] = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED: ExecutionStatus.PAUSED,
 }
 PROBLEMS = "TemporalReportedProblems"
+_NEAR_THE_END = 64
+"""Events looked at for the last attempt of a failed activity."""
 
 
-async def start(link: Link, request: StartRequest) -> str:
-    """Start the workflow of a run, or find the one that an earlier try started; return its run id.
+async def start(link: Link, request: StartRequest) -> None:
+    """Start the workflow of a run, or find the one that an earlier try started.
 
-    The request id makes a repeat return the first execution, even after it closed.
+    The request id makes a repeat return the first execution, even after it closed. One of another
+    request (an idempotency key that an earlier AgentRun has used) is found too; whether it belongs to the
+    run is for the caller to see.
 
     Raises:
-        Refused: Temporal will never accept this start (bad input, foreign id).
+        Refused: Temporal will never accept this start (bad input).
         Unavailable: nothing is known; asking again with the same request is safe.
     """
     service = link.client.workflow_service
-    answer = await call(
-        "StartWorkflowExecution", service.start_workflow_execution(_start_request(link, request), timeout=TIMEOUT)
-    )
-    return answer.run_id
+    with contextlib.suppress(AlreadyExists):
+        await call(
+            "StartWorkflowExecution", service.start_workflow_execution(_start_request(link, request), timeout=TIMEOUT)
+        )
 
 
 def _start_request(link: Link, request: StartRequest) -> StartWorkflowExecutionRequest:
     values: dict[SearchAttribute, tuple[Any, str]] = {
         SearchAttribute.FLEET: (request.fleet, "Keyword"),
-        SearchAttribute.RUN_UID: (request.request_id, "Keyword"),
+        SearchAttribute.RUN_UID: (request.uid, "Keyword"),
         SearchAttribute.UPDATED: (datetime.now(UTC).isoformat(), "Datetime"),
         SearchAttribute.PHASE: (RunPhase.STARTED, "Keyword"),
     }
@@ -85,10 +90,15 @@ def _start_request(link: Link, request: StartRequest) -> StartWorkflowExecutionR
         identity=link.client.identity,
         request_id=request.request_id,
         workflow_id_conflict_policy=WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-        workflow_id_reuse_policy=WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+        workflow_id_reuse_policy=(
+            WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+            if request.again
+            else WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+        ),
         memo=Memo(fields={key: encode(value) for key, value in request.memo}),
         search_attributes=SearchAttributes(indexed_fields=indexed),
         user_metadata=UserMetadata(summary=encode(request.summary)),
+        priority=Priority(priority_key=request.priority, fairness_key=request.fairness_key),
     )
 
 
@@ -104,21 +114,29 @@ async def describe(link: Link, workflow_id: str) -> Execution | None:
         )
     except NotFound:
         return None
-    return read_info(answer.workflow_execution_info, cancel_requested=answer.workflow_extended_info.cancel_requested)
+    extended = answer.workflow_extended_info
+    pause = extended.pause_info
+    return replace(
+        read_info(answer.workflow_execution_info),
+        described=True,
+        cancel_requested=extended.cancel_requested,
+        paused_by=(pause.identity, pause.reason) if extended.HasField("pause_info") else None,
+    )
 
 
-def read_info(info: WorkflowExecutionInfo, *, cancel_requested: bool = False) -> Execution:
+def read_info(info: WorkflowExecutionInfo) -> Execution:
     """Read what describe and list answer. Raw: the SDK's own enum breaks on paused workflows."""
     return Execution(
         workflow_id=info.execution.workflow_id,
         run_id=info.execution.run_id,
-        first_run_id=info.first_run_id or info.execution.run_id,
+        first_run_id=info.first_run_id,
         status=_STATUS[info.status],
+        owner=_owner(info),
+        phase=_phase(info),
         type=info.type.name,
         task_queue=info.task_queue,
         start_time=_time(info.start_time) if info.HasField("start_time") else None,
         close_time=_time(info.close_time) if info.HasField("close_time") else None,
-        cancel_requested=cancel_requested,
         progress=_progress(info),
         problem=_problem(info),
     )
@@ -127,7 +145,30 @@ def read_info(info: WorkflowExecutionInfo, *, cancel_requested: bool = False) ->
 async def read_outcome(link: Link, workflow_id: str, run_id: str) -> Outcome:
     """Read how a closed execution ended. Raises like `rpc.call`."""
     event = await _close_event(link, workflow_id, run_id, wait=False)
-    return read_close(event) if event is not None else Outcome()
+    if event is None:
+        return Outcome()
+    outcome = read_close(event)
+    started = started_event(event.workflow_execution_failed_event_attributes.failure)
+    if outcome.failure is None or not started:
+        return outcome
+    attempt = await _attempt(link, workflow_id, run_id, started_event_id=started)
+    return replace(outcome, failure=outcome.failure.model_copy(update={"attempt": attempt}))
+
+
+async def _attempt(link: Link, workflow_id: str, run_id: str, *, started_event_id: int) -> int | None:
+    """Read which attempt an activity's last start was: it stands near the end of the history, if anywhere."""
+    request = GetWorkflowExecutionHistoryReverseRequest(
+        namespace=link.target.namespace,
+        execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+        maximum_page_size=_NEAR_THE_END,
+    )
+    answer = await call(
+        "GetWorkflowExecutionHistoryReverse",
+        link.client.workflow_service.get_workflow_execution_history_reverse(request, timeout=TIMEOUT),
+    )
+    found = (event for event in answer.history.events if event.event_id == started_event_id)
+    attempts = (event.activity_task_started_event_attributes.attempt for event in found)
+    return next((attempt for attempt in attempts if attempt), None)
 
 
 async def wait_for_close(link: Link, workflow_id: str, run_id: str) -> bool:
@@ -163,46 +204,9 @@ def read_close(event: HistoryEvent) -> Outcome:
             return Outcome(failure=Failure(type="Terminated", message=words))
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
             words = "The workflow ran longer than its execution timeout."
-            return Outcome(failure=Failure(type="WorkflowTimeout", message=words, retryable=True))
+            return Outcome(failure=Failure(type="WorkflowTimeout", message=words, retryable=True, timeout="Workflow"))
         case _:
             return Outcome()
-
-
-async def cancel(link: Link, workflow_id: str, first_run_id: str, *, reason: str) -> None:
-    """Request cancellation; a repeat and a closed workflow are fine. Raises like `rpc.call`."""
-    request = RequestCancelWorkflowExecutionRequest(
-        namespace=link.target.namespace,
-        workflow_execution=WorkflowExecution(workflow_id=workflow_id),
-        first_execution_run_id=first_run_id,
-        identity=link.client.identity,
-        request_id=f"cancel-{first_run_id}",
-        reason=reason,
-    )
-    try:
-        await call(
-            "RequestCancelWorkflowExecution",
-            link.client.workflow_service.request_cancel_workflow_execution(request, timeout=TIMEOUT),
-        )
-    except NotFound:
-        return
-
-
-async def terminate(link: Link, workflow_id: str, first_run_id: str, *, reason: str) -> None:
-    """End the workflow at once; a repeat and a closed workflow are fine. Raises like `rpc.call`."""
-    request = TerminateWorkflowExecutionRequest(
-        namespace=link.target.namespace,
-        workflow_execution=WorkflowExecution(workflow_id=workflow_id),
-        first_execution_run_id=first_run_id,
-        identity=link.client.identity,
-        reason=reason,
-    )
-    try:
-        await call(
-            "TerminateWorkflowExecution",
-            link.client.workflow_service.terminate_workflow_execution(request, timeout=TIMEOUT),
-        )
-    except NotFound:
-        return
 
 
 def _time(stamp: Timestamp) -> datetime:
@@ -217,6 +221,20 @@ def _progress(info: WorkflowExecutionInfo) -> Progress | None:
         return Progress.model_validate(decode(payload))
     except (ValidationError, ValueError):
         return None  # another worker's memo of the same name; not ours to judge
+
+
+def _owner(info: WorkflowExecutionInfo) -> str | None:
+    payload = info.memo.fields.get(OWNER_MEMO)
+    owner = decode(payload) if payload is not None else None
+    return owner if isinstance(owner, str) else None
+
+
+def _phase(info: WorkflowExecutionInfo) -> RunPhase | None:
+    payload = info.search_attributes.indexed_fields.get(SearchAttribute.PHASE)
+    try:
+        return RunPhase(decode(payload)) if payload is not None else None
+    except ValueError:
+        return None  # a newer worker's word, or another application's attribute
 
 
 def _problem(info: WorkflowExecutionInfo) -> str | None:

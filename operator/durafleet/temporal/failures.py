@@ -1,5 +1,7 @@
 """Temporal's chain of failures in words that a person can act on."""
 
+from collections.abc import Mapping
+
 from temporalio.api.enums.v1 import RetryState, TimeoutType
 from temporalio.api.failure.v1 import Failure as ProtoFailure
 
@@ -11,11 +13,23 @@ _CAUSE = 512
 _DEPTH = 10
 _DOCUMENTED = frozenset(ErrorType)
 
-_TIMEOUTS = {
-    TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE: "start-to-close timeout: one attempt took too long",
-    TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START: "schedule-to-start timeout: no worker took it in time",
-    TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE: "schedule-to-close timeout: all attempts together took too long",
-    TimeoutType.TIMEOUT_TYPE_HEARTBEAT: "heartbeat timeout: the worker was lost, or the code did not heartbeat",
+_TIMEOUTS: Mapping[int, tuple[str, str]] = {
+    TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE: (
+        "StartToClose",
+        "start-to-close timeout: one attempt took too long",
+    ),
+    TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START: (
+        "ScheduleToStart",
+        "schedule-to-start timeout: no worker took it in time",
+    ),
+    TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE: (
+        "ScheduleToClose",
+        "schedule-to-close timeout: all attempts together took too long",
+    ),
+    TimeoutType.TIMEOUT_TYPE_HEARTBEAT: (
+        "Heartbeat",
+        "heartbeat timeout: the worker was lost, or the code did not heartbeat",
+    ),
 }
 
 
@@ -37,6 +51,14 @@ def read_failure(proto: ProtoFailure) -> Failure:
         causes=causes if len(causes) > 1 else [],
         retryable=_retryable(chain[:spoken]),
         activity=activity[:253] if activity else None,
+        timeout=_timeout(chain),
+    )
+
+
+def started_event(proto: ProtoFailure) -> int:
+    """Return the id of the event at which the failed activity last started, 0 if no activity failed."""
+    return next(
+        (f.activity_failure_info.started_event_id for f in _chain(proto) if f.HasField("activity_failure_info")), 0
     )
 
 
@@ -71,7 +93,7 @@ def _words(failure: ProtoFailure) -> str:
     words = failure.message or "no message"
     if failure.HasField("timeout_failure_info"):
         kind = failure.timeout_failure_info.timeout_type
-        return _TIMEOUTS.get(kind, words)
+        return _TIMEOUTS[kind][1] if kind in _TIMEOUTS else words
     if failure.HasField("activity_failure_info"):
         info = failure.activity_failure_info
         state = RetryState.Name(info.retry_state).removeprefix("RETRY_STATE_").replace("_", " ").lower()
@@ -79,6 +101,11 @@ def _words(failure: ProtoFailure) -> str:
     if failure.HasField("application_failure_info") and failure.HasField("encoded_attributes"):
         return f"{words} (its details are encoded, and the operator has no codec)"
     return words
+
+
+def _timeout(chain: list[ProtoFailure]) -> str | None:
+    kinds = (f.timeout_failure_info.timeout_type for f in chain if f.HasField("timeout_failure_info"))
+    return next((_TIMEOUTS[kind][0] for kind in kinds if kind in _TIMEOUTS), None)
 
 
 def _retryable(chain: list[ProtoFailure]) -> bool | None:

@@ -7,7 +7,16 @@ from typing import TypeVar
 from prometheus_client import Counter
 from temporalio.service import RPCError, RPCStatusCode
 
-from durafleet.errors import Denied, DurafleetError, NamespaceNotFound, NotFound, Refused, Unavailable
+from durafleet.errors import (
+    AlreadyExists,
+    Denied,
+    DurafleetError,
+    NamespaceNotFound,
+    NotFound,
+    Refused,
+    Unavailable,
+    Unsupported,
+)
 
 TIMEOUT = timedelta(seconds=10)
 """Longest wait for an answer that Temporal gives at once."""
@@ -33,7 +42,7 @@ async def call(method: str, request: Awaitable[T]) -> T:
 
     Raises:
         Unavailable: no answer, or one that another try may mend.
-        NotFound, NamespaceNotFound, Denied, Refused: Temporal's last word.
+        NotFound, NamespaceNotFound, AlreadyExists, Unsupported, Denied, Refused: Temporal's last word.
     """
     try:
         answer = await request
@@ -58,4 +67,8 @@ def translate(error: RPCError) -> DurafleetError:
         return NotFound(words)
     if error.status in {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED}:
         return Denied(f"Temporal refuses the operator's credentials: {words}")
+    if error.status is RPCStatusCode.ALREADY_EXISTS:
+        return AlreadyExists(words)
+    if error.status in {RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.FAILED_PRECONDITION}:
+        return Unsupported(words)
     return Refused(words)

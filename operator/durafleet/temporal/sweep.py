@@ -29,6 +29,16 @@ def closed_since(moment: datetime) -> str:
     return f'CloseTime > "{_literal(moment)}" AND {OURS}'
 
 
+def started_since(moment: datetime) -> str:
+    """Query for runs whose latest execution began since then: a reset shows in no other way at once."""
+    return f'StartTime > "{_literal(moment)}" AND {OURS}'
+
+
+def open_now() -> str:
+    """Query for all open runs."""
+    return f"ExecutionStatus IN ('Running', 'Paused') AND {OURS}"
+
+
 def troubled() -> str:
     """Query for open runs whose workflow tasks keep failing."""
     return f"{PROBLEMS} IS NOT NULL AND ExecutionStatus = 'Running' AND {OURS}"

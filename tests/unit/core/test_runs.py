@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from durafleet.api.lifecycle import TERMINAL
 from durafleet.api.run import AgentRunStatus, Failure
 from durafleet.api.status import ConditionType, Reason
 from durafleet.core.actions import (
@@ -13,14 +14,15 @@ from durafleet.core.actions import (
     Describe,
     ReadOutcome,
     RemoveFinalizer,
+    RunPlan,
     StartWorkflow,
     TerminateWorkflow,
 )
 from durafleet.core.conditions import Verdict
 from durafleet.core.execution import ExecutionStatus
 from durafleet.core.objects import Run
-from durafleet.core.run_status import TERMINAL
-from durafleet.core.runs import RunPlan, RunWorld, Trouble, plan_run
+from durafleet.core.run_world import RunWorld, Trouble
+from durafleet.core.runs import plan_run
 from tests.support.builders import NOON, TARGET, a_closed, a_run, a_worker, an_execution, held
 
 
@@ -256,7 +258,7 @@ def carried_out(run: Run, plan: RunPlan) -> Run:
     ],
 )
 def test_a_plan_whose_effects_are_there_has_nothing_left_to_do(world: RunWorld):
-    run = a_run()
+    run = held(a_run()) if world.execution is not None and world.execution.open else a_run()
     run = carried_out(run, plan_run(run, world, now=NOON))
     again = plan_run(run, world, now=NOON + timedelta(seconds=5))
     assert again.actions == ()

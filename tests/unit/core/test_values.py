@@ -46,7 +46,7 @@ def test_a_preview_is_cut_at_a_character(text: str, limit: int):
 
 def test_a_long_answer_keeps_its_size_and_digest():
     answer = "é" * PREVIEW_LIMIT
-    result = summarise_result(f'"{answer}"')
+    result = summarise_result(f'"{answer}"', ref="temporal://default/w?run=r")
     assert result is not None
     assert len(result.preview.encode()) <= PREVIEW_LIMIT
     assert result.size == 2 * PREVIEW_LIMIT
@@ -54,7 +54,7 @@ def test_a_long_answer_keeps_its_size_and_digest():
 
 
 def test_a_workflow_without_a_result_has_none():
-    assert summarise_result(None) is None
+    assert summarise_result(None, ref="") is None
 
 
 def test_a_transition_time_moves_only_with_the_status():

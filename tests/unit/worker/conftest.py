@@ -15,7 +15,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from durafleet.api.agents import Agent
-from durafleet.api.contract import ActivityOptions, RetryOptions, RunInput
+from durafleet.api.contract import ActivityOptions, Limits, RetryOptions, RunInput
 from durafleet_worker.agents import build_agent, register
 from durafleet_worker.options import activity_config
 from durafleet_worker.settings import Settings
@@ -51,7 +51,7 @@ class Runner:
     model: ModelServer
 
     async def __call__(
-        self, prompt: Any, *, options: ActivityOptions | None = None, **agent: Any
+        self, prompt: Any, *, options: ActivityOptions | None = None, limits: Limits | None = None, **agent: Any
     ) -> WorkflowHandle[Any, Any]:
         """Run an agent, declared by `agent` as in an AgentWorker; returns the closed run."""
         spec = Agent.model_validate({"name": "subject", "model": "openai:any", "baseURL": self.model.url} | agent)
@@ -64,7 +64,7 @@ class Runner:
             identity="test",
             agents_file=Path("unused"),
         )
-        argument = RunInput(agent="subject", input=prompt, options=options or QUICK)
+        argument = RunInput(agent="subject", input=prompt, options=options or QUICK, limits=limits or Limits())
         async with build_worker(self.client, settings, [declared]):
             handle = await self.client.start_workflow(
                 "AgentRun", argument.wire(), id=str(uuid.uuid4()), task_queue=settings.task_queue

@@ -6,7 +6,7 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
-from durafleet.api.contract import ActivityOptions, RetryOptions
+from durafleet.api.contract import ActivityOptions, Limits, RetryOptions
 from durafleet.temporal.failures import read_failure
 from durafleet_worker import hooks, workflow
 from tests.support.model import ModelServer, Step, calls, says
@@ -109,6 +109,24 @@ async def test_a_model_that_never_comes_to_an_answer_is_stopped(
     error = await failure(await run("Loop.", tools=[{"python": f"{__name__}:long_text"}]))
     assert error.type == "TurnLimitExceeded"
     assert model.asked("Loop.") == 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind", "field", "asked"),
+    [
+        (Limits(turns=2), "TurnLimitExceeded", "spec.limits.turns", 2),
+        (Limits(tool_calls=1), "ToolCallLimitExceeded", "spec.limits.toolCalls", 2),
+        (Limits(tokens=1), "TokenLimitExceeded", "spec.limits.tokens", 1),
+    ],
+)
+async def test_a_run_that_meets_its_limit_fails_and_names_it(
+    run: Runner, model: ModelServer, limits: Limits, kind: str, field: str, asked: int
+):
+    model.script("Loop.", calls("long_text"))
+    error = await failure(await run("Loop.", limits=limits, tools=[{"python": f"{__name__}:long_text"}]))
+    assert error.type == kind
+    assert field in error.message
+    assert model.asked("Loop.") == asked
 
 
 async def test_a_conversation_that_grows_too_large_ends_with_a_reason(

@@ -1,0 +1,39 @@
+"""What was observed of one AgentRun since the operator started; a restart loses nothing by losing it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from durafleet.core.conditions import Verdict
+from durafleet.core.execution import Execution
+from durafleet.core.run_world import Given
+
+
+@dataclass
+class Memory:
+    """Observations of one run.
+
+    Attributes:
+        absent: Temporal said that it does not know the workflow.
+        trouble_since: since when Temporal has given no answer, or a refusal.
+        progress_at: when progress was last written.
+        given: the input from elsewhere, or why it is not there; read anew at each visit.
+        unpausable: the generation of the spec for which the server refused to pause the workflow.
+    """
+
+    uid: str
+    execution: Execution | None = None
+    absent: bool = False
+    trouble_since: datetime | None = None
+    progress_at: datetime | None = None
+    given: Given | Verdict | None = None
+    unpausable: int | None = None
+
+    def see(self, execution: Execution | None) -> None:
+        """Take in what a description said."""
+        self.execution = execution
+        self.absent = execution is None
+
+    def forget_open(self) -> None:
+        """Forget an execution that may have changed; one that has closed stays as it is."""
+        if self.execution is None or self.execution.open:
+            self.execution, self.absent = None, False

@@ -1,0 +1,40 @@
+"""What spec.stop and spec.suspend ask to be done to an open workflow."""
+
+from durafleet.api.run import Stop
+from durafleet.api.status import Reason
+from durafleet.core.actions import CancelWorkflow, PauseWorkflow, RunAction, TerminateWorkflow, UnpauseWorkflow
+from durafleet.core.conditions import Verdict
+from durafleet.core.execution import Execution, ExecutionStatus, Target
+from durafleet.core.objects import Run
+
+OPERATOR_IDENTITY = "durafleet-operator"
+"""What the identity begins with under which the operator speaks to Temporal."""
+_NOT_PAUSABLE = Verdict(
+    Reason.SUSPEND_UNSUPPORTED,
+    "spec.suspend is true, but this Temporal server cannot pause workflows, so the run goes on; enable "
+    "frontend.WorkflowPauseEnabled in the server's dynamic configuration, or stop the run with spec.stop.",
+)
+
+
+def control(
+    run: Run, execution: Execution, *, target: Target, pausable: bool
+) -> tuple[RunAction | None, Verdict | None]:
+    """Return what spec.stop and spec.suspend ask to be done to an open execution now, or why it cannot be done."""
+    workflow, first, latest = execution.workflow_id, execution.first_run_id, execution.run_id
+    paused = execution.status is ExecutionStatus.PAUSED
+    if run.spec.stop is Stop.TERMINATE:
+        return TerminateWorkflow(target, workflow, first, "spec.stop is Terminate"), None
+    if run.spec.stop is Stop.CANCEL:
+        if not execution.cancel_requested:
+            return CancelWorkflow(target, workflow, first, "spec.stop is Cancel"), None
+        # A paused workflow would never get to hear of it.
+        return (UnpauseWorkflow(target, workflow, latest), None) if paused else (None, None)
+    if run.spec.suspend and not paused:
+        return (PauseWorkflow(target, workflow, latest), None) if pausable else (None, _NOT_PAUSABLE)
+    if paused and not run.spec.suspend and _paused_by_us(execution):
+        return UnpauseWorkflow(target, workflow, latest), None
+    return None, None
+
+
+def _paused_by_us(execution: Execution) -> bool:
+    return execution.paused_by is not None and execution.paused_by[0].startswith(OPERATOR_IDENTITY)

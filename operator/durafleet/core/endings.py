@@ -1,0 +1,138 @@
+"""The status of an AgentRun that has ended: by its workflow, without one, or with one that is gone."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from durafleet.api.durations import format_duration
+from durafleet.api.run import Stop
+from durafleet.api.status import ConditionType, Reason
+from durafleet.core.actions import Announcement, Plan, RunPlan
+from durafleet.core.conditions import Summary, Verdict
+from durafleet.core.execution import Execution, ExecutionStatus, Target
+from durafleet.core.objects import Run, Worker, format_time
+from durafleet.core.results import summarise_result
+from durafleet.core.run_status import with_summary, workflow_ref
+from durafleet.core.starting import workflow_id
+
+_CLOSED = {
+    ExecutionStatus.COMPLETED: Reason.COMPLETED,
+    ExecutionStatus.FAILED: Reason.WORKFLOW_FAILED,
+    ExecutionStatus.CANCELED: Reason.CANCELLED,
+    ExecutionStatus.TERMINATED: Reason.TERMINATED,
+    ExecutionStatus.TIMED_OUT: Reason.TIMED_OUT,
+}
+
+_RETRY_PATIENCE = 5.0
+"""Seconds between tries of an attempt that cannot be made yet."""
+
+
+def closed_status(run: Run, execution: Execution, target: Target, worker: Worker | None, *, now: datetime) -> RunPlan:
+    """A closed execution whose outcome was read."""
+    outcome = execution.outcome
+    state = _CLOSED[execution.status]
+    by_spec = (state == Reason.CANCELLED and run.spec.stop is not None) or (
+        state == Reason.TERMINATED and run.spec.stop is Stop.TERMINATE
+    )
+    verdict = Verdict(state, _closing_words(execution, by_spec=by_spec))
+    completed = state == Reason.COMPLETED
+    good = completed or by_spec
+    summary = Summary(
+        succeeded="True" if completed else "False",
+        ready="True" if good else "False",
+        verdict=verdict,
+        stalled=not good,
+    )
+    fields: dict[str, Any] = {
+        "workflow": workflow_ref(run, execution, target, worker),
+        "start_time": format_time(execution.start_time) if execution.start_time else run.status.start_time,
+        "completion_time": format_time(execution.close_time) if execution.close_time else format_time(now),
+        "result": summarise_result(outcome.result, ref=result_ref(execution, target))
+        if outcome and completed
+        else None,
+        "failure": outcome.failure if outcome else None,
+        "progress": execution.progress or run.status.progress,
+    }
+    status = with_summary(run, summary, state=state, now=now, **fields)
+    return Plan(status=status, announcements=(Announcement("Normal" if good else "Warning", state, verdict.message),))
+
+
+def _closing_words(execution: Execution, *, by_spec: bool) -> str:
+    took = ""
+    if execution.start_time and execution.close_time:
+        span = max(execution.close_time - execution.start_time, timedelta(0))
+        took = f" after {format_duration(span)}"
+    failure = execution.outcome.failure if execution.outcome else None
+    match execution.status:
+        case ExecutionStatus.COMPLETED:
+            return f"The workflow completed{took}."
+        case ExecutionStatus.TIMED_OUT:
+            return (
+                f"The workflow timed out{took}. Change spec.retry.token to give it as long again, or raise the "
+                "AgentWorker's spec.timeouts.workflow for later runs."
+            )
+        case ExecutionStatus.CANCELED:
+            return f"The workflow was cancelled{took}{' by spec.stop' if by_spec else ' from outside this AgentRun'}."
+        case ExecutionStatus.TERMINATED:
+            return f"The workflow was terminated{took}: {failure.message if failure else 'no reason given'}"
+        case _:
+            return f"{failure.type}: {failure.message}" if failure else f"The workflow failed{took}."
+
+
+def rejected(run: Run, verdict: Verdict, *, now: datetime) -> RunPlan:
+    """End a run that never had a workflow."""
+    by_spec = verdict.reason == Reason.CANCELLED
+    summary = Summary(succeeded="False", ready="True" if by_spec else "False", verdict=verdict, stalled=not by_spec)
+    announcement = Announcement("Normal" if by_spec else "Warning", verdict.reason, verdict.message)
+    return Plan(
+        status=with_summary(run, summary, state=verdict.reason, now=now, completion_time=format_time(now)),
+        announcements=(announcement,),
+    )
+
+
+def vanished(run: Run, *, now: datetime) -> RunPlan:
+    """The workflow was started, and Temporal no longer knows it."""
+    verdict = Verdict(
+        Reason.TERMINATED,
+        "Temporal no longer knows this run's workflow: it was deleted, or its retention ended before the operator "
+        "read how it closed. Change spec.retry.token to run it again from its start.",
+    )
+    return rejected(run, verdict, now=now)
+
+
+def foreign(run: Run, execution: Execution, *, now: datetime) -> RunPlan:
+    """The workflow id belongs to something that the operator did not start for this run."""
+    verdict = Verdict(
+        Reason.START_REJECTED,
+        f"Workflow {workflow_id(run)!r} exists and was not started for this AgentRun (type {execution.type!r}, its "
+        "memo does not name it); it is left alone. Create the run with another spec.idempotencyKey.",
+    )
+    return rejected(run, verdict, now=now)
+
+
+def result_ref(execution: Execution, target: Target) -> str:
+    """Return where the whole result is."""
+    return f"temporal://{target.namespace}/{execution.workflow_id}?run={execution.run_id}"
+
+
+def retry_delayed(run: Run, verdict: Verdict, *, now: datetime) -> RunPlan:
+    """The attempt that spec.retry asks for cannot be made yet; until then the run's end stands."""
+    state = run.status.state or Reason.TERMINATED
+    before = run.status.condition(ConditionType.SUCCEEDED)
+    waiting = Verdict(verdict.reason, f"spec.retry waits: {verdict.message}")
+    summary = Summary(
+        succeeded="False",
+        state=Verdict(state, before.message if before else ""),
+        ready="False",
+        verdict=waiting,
+        stalled=True,
+    )
+    token = run.status.retry_token  # not acted upon yet
+    return Plan(status=with_summary(run, summary, state=state, now=now, retry_token=token), requeue=_RETRY_PATIENCE)
+
+
+def retry_ignored(run: Run, *, token: str | None) -> tuple[Announcement, ...]:
+    """Tell that spec.retry asked for something of a run that has completed."""
+    if token is None or token == run.status.retry_token:
+        return ()
+    words = f"spec.retry.token {token!r} was not acted upon: the run has completed. Create a new AgentRun."
+    return (Announcement("Warning", "RetryIgnored", words),)

@@ -1,0 +1,54 @@
+"""What the plan of an AgentRun is made from, besides the AgentRun itself."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from durafleet.core.admission import Turn
+from durafleet.core.conditions import Verdict
+from durafleet.core.execution import Execution, Target
+from durafleet.core.objects import Worker
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Temporal refused the last call, or gave no answer since `since`."""
+
+    verdict: Verdict
+    since: datetime
+    final: bool = False  # asking again will not help
+
+
+@dataclass(frozen=True)
+class Given:
+    """The input that spec.inputFrom points at, as it was read."""
+
+    value: object
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunWorld:
+    """What was observed around one AgentRun.
+
+    Attributes:
+        worker: the AgentWorker it refers to; None if it does not exist.
+        target: the Temporal namespace, or why there is none.
+        execution: what Temporal last said of its workflow; None if nothing.
+        absent: Temporal said that it does not know the workflow.
+        trouble: the last call failed, or Temporal has not answered the sweeps for long.
+        progress_due: enough time has passed since progress was last written.
+        unpolled: why nobody works on the task queue, if nobody does.
+        turn: its place in line, where the worker bounds its open runs; None where it does not.
+        given: the input from elsewhere, or why it is not there; None if it was not looked for.
+        pausable: False once the server has said that it cannot pause workflows.
+    """
+
+    worker: Worker | None
+    target: Target | Verdict
+    execution: Execution | None = None
+    absent: bool = False
+    trouble: Trouble | None = None
+    progress_due: bool = True
+    unpolled: Verdict | None = None
+    turn: Turn | None = None
+    given: Given | Verdict | None = None
+    pausable: bool = True

@@ -1,0 +1,118 @@
+"""Another attempt of a workflow that has closed: by a reset in its history, or by a new start.
+
+Temporal does not know a reset that it has done already by its request id: asked twice, it resets twice,
+and the second one ends the first. So the workflow is looked at before it is touched: one that is no
+longer at the run that ended has been retried.
+"""
+
+from collections.abc import AsyncIterator
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest, ResetWorkflowExecutionRequest
+
+from durafleet.core.actions import RetryWorkflow
+from durafleet.core.execution import Execution
+from durafleet.core.retrying import Step, StepKind, reset_point
+from durafleet.errors import NotFound, Refused
+from durafleet.temporal.connections import Link
+from durafleet.temporal.executions import describe, start
+from durafleet.temporal.rpc import TIMEOUT, call
+
+_FAILED = {
+    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: "activity_task_failed_event_attributes",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: "activity_task_timed_out_event_attributes",
+}
+_CHILD_FAILED = {
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: "child_workflow_execution_failed_event_attributes",
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: "child_workflow_execution_timed_out_event_attributes",
+}
+_SCHEDULED = {
+    EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: "activity_task_scheduled_event_attributes",
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: (
+        "start_child_workflow_execution_initiated_event_attributes"
+    ),
+}
+
+
+async def retry(link: Link, action: RetryWorkflow) -> Execution | None:
+    """Make another attempt, unless it was made; return the latest execution.
+
+    Raises:
+        Refused: it can neither be reset nor started anew.
+        Unavailable: nothing is known; asking again is safe.
+    """
+    latest = await describe(link, action.workflow_id)
+    if latest is not None and latest.run_id != action.run_id:
+        return latest
+    if latest is None or not await _reset(link, action):
+        if action.start is None:
+            raise Refused("its history cannot be reset, and without its AgentWorker it cannot be started anew")
+        await start(link, action.start)
+    return await describe(link, action.workflow_id)
+
+
+async def _reset(link: Link, action: RetryWorkflow) -> bool:
+    """Reset to where core says; tell whether the history allowed it."""
+    try:
+        steps = [step async for step in _steps(link, action.workflow_id, action.run_id)]
+        point = reset_point(steps, action.retry_from)
+        if point is None:
+            return False
+        request = ResetWorkflowExecutionRequest(
+            namespace=link.target.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=action.workflow_id, run_id=action.run_id),
+            reason=f"spec.retry from {action.retry_from}",
+            workflow_task_finish_event_id=point,
+            request_id=f"retry-{action.run_id}",
+            # A request to cancel would be made again of the new run.
+            reset_reapply_exclude_types=[ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_CANCEL_REQUEST],
+            identity=link.client.identity,
+        )
+        await call(
+            "ResetWorkflowExecution", link.client.workflow_service.reset_workflow_execution(request, timeout=TIMEOUT)
+        )
+    except NotFound:
+        return False  # the run is past its retention time
+    return True
+
+
+async def _steps(link: Link, workflow_id: str, run_id: str) -> AsyncIterator[Step]:
+    """Yield what matters of a history, page by page."""
+    token = b""
+    while True:
+        request = GetWorkflowExecutionHistoryRequest(
+            namespace=link.target.namespace,
+            execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+            next_page_token=token,
+            skip_archival=True,
+        )
+        answer = await call(
+            "GetWorkflowExecutionHistory",
+            link.client.workflow_service.get_workflow_execution_history(request, timeout=TIMEOUT),
+        )
+        for event in answer.history.events:
+            if (step := _step(event)) is not None:
+                yield step
+        token = answer.next_page_token
+        if not token:
+            return
+
+
+def _step(event: HistoryEvent) -> Step | None:
+    kind = event.event_type
+    if kind == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+        return Step(id=event.event_id, kind=StepKind.TASK_COMPLETED)
+    if kind == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+        return Step(id=event.event_id, kind=StepKind.CANCEL_REQUESTED)
+    if kind in _SCHEDULED:
+        task = getattr(event, _SCHEDULED[kind]).workflow_task_completed_event_id
+        return Step(id=event.event_id, kind=StepKind.SCHEDULED, task=task)
+    if kind in _FAILED:
+        return Step(id=event.event_id, kind=StepKind.FAILED, scheduled=getattr(event, _FAILED[kind]).scheduled_event_id)
+    if kind in _CHILD_FAILED:
+        return Step(
+            id=event.event_id, kind=StepKind.FAILED, scheduled=getattr(event, _CHILD_FAILED[kind]).initiated_event_id
+        )
+    return None
