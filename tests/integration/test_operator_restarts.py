@@ -8,9 +8,10 @@ import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from tests.support.cluster import ControlPlane
-from tests.support.operator import Fleet, condition, executions_of, operator_process
+from tests.support.operator import Fleet, condition, operator_process
 from tests.support.temporal import dev_server, free_port
 from tests.support.waiting import until
+from tests.support.workflows import executions_of
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ No pod ever runs on that API server, so `Fleet` hosts the workers of the runs it
 import asyncio
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,21 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from temporalio import workflow
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
-from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.support.cluster import ControlPlane
-from tests.support.temporal import free_port
+from tests.support.temporal import binary, free_port
 from tests.support.waiting import until
+from tests.support.workflows import ACTIVITIES, WORKFLOWS
 
 MODULE = ("-m", "durafleet")
 API_VERSION = "durafleet.dev/v1alpha1"
 IMAGE = "registry.invalid/worker:1"
-EXECUTIONS: set[tuple[str, str]] = set()
-"""Workflow id and run id of every execution that a worker of these tests has begun."""
 
 
 @dataclass(frozen=True)
@@ -100,49 +98,6 @@ def operator_process(folder: Path, env: dict[str, str]) -> Iterator[OperatorProc
         process.wait()
 
 
-@workflow.defn(name="Echo")
-class Echo:
-    """Returns its input."""
-
-    @workflow.run
-    async def run(self, value: Any) -> Any:
-        _note_execution()
-        return value
-
-
-@workflow.defn(name="Break")
-class Break:
-    """Fails with its input as the message."""
-
-    @workflow.run
-    async def run(self, message: str) -> None:
-        _note_execution()
-        raise ApplicationError(message, type="Broken", non_retryable=True)
-
-
-@workflow.defn(name="Wait")
-class Wait:
-    """Waits for the signal `finish`, and returns what comes with it; lets itself be cancelled."""
-
-    def __init__(self) -> None:
-        self._words: str | None = None
-
-    @workflow.run
-    async def run(self) -> str:
-        _note_execution()
-        await workflow.wait_condition(lambda: self._words is not None)
-        return str(self._words)
-
-    @workflow.signal
-    def finish(self, words: str) -> None:
-        self._words = words
-
-
-def _note_execution() -> None:
-    info = workflow.info()
-    EXECUTIONS.add((info.workflow_id, info.run_id))
-
-
 @dataclass(frozen=True)
 class Fleet:
     """A namespace with an operator or several, and what a user does there."""
@@ -160,7 +115,8 @@ class Fleet:
         return Worker(
             self.client,
             task_queue=f"{self.namespace}/{name}",
-            workflows=[Echo, Break, Wait],
+            workflows=WORKFLOWS,
+            activities=ACTIVITIES,
             workflow_runner=UnsandboxedWorkflowRunner(),
         )
 
@@ -182,6 +138,12 @@ class Fleet:
 
     def kubectl(self, *arguments: str) -> str:
         return self.plane.kubectl("-n", self.namespace, *arguments)
+
+    def temporal(self, *arguments: str) -> str:
+        """Run Temporal's CLI as an administrator would; return what it prints."""
+        env = {**os.environ, "TEMPORAL_ADDRESS": self.client.service_client.config.target_host}
+        command = [binary("temporal"), *arguments]
+        return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         return self.plane.get(kind, name, namespace=self.namespace)
@@ -247,8 +209,3 @@ def condition(body: dict[str, Any], kind: str) -> dict[str, Any]:
 def state_of(run: dict[str, Any]) -> str | None:
     state = run.get("status", {}).get("state")
     return None if state is None else str(state)
-
-
-def executions_of(run: dict[str, Any]) -> list[str]:
-    """Return the run ids of all executions that workers have begun for an AgentRun."""
-    return [run_id for workflow_id, run_id in EXECUTIONS if workflow_id.endswith(run["metadata"]["uid"])]

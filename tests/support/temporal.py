@@ -42,17 +42,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def dev_server(*, search_attributes: bool = True, port: int | None = None) -> Iterator[str]:
+def dev_server(*, search_attributes: bool = True, pause: bool = True, port: int | None = None) -> Iterator[str]:
     """Run a Temporal server; yields its address.
 
     Args:
         search_attributes: whether the operator's search attributes are registered.
+        pause: whether it can pause workflows, which servers can only where it is switched on.
         port: where to listen; a free port unless given.
     """
     address = f"127.0.0.1:{port or free_port()}"
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
-            _command(address, search_attributes=search_attributes), stdout=log, stderr=subprocess.STDOUT
+            _command(address, search_attributes=search_attributes, pause=pause), stdout=log, stderr=subprocess.STDOUT
         )
         try:
             _wait_for(address, server)
@@ -75,10 +76,11 @@ def temporal_server() -> Iterator[str]:
         yield address
 
 
-def _command(address: str, *, search_attributes: bool) -> list[str]:
+def _command(address: str, *, search_attributes: bool, pause: bool) -> list[str]:
     host, _, port = address.rpartition(":")
     command = [binary("temporal"), "server", "start-dev", "--headless", "--ip", host, "--port", port]
     command += ["--log-level", "error"]
+    command += ["--dynamic-config-value", f"frontend.WorkflowPauseEnabled={str(pause).lower()}"]
     if search_attributes:
         for name, kind in SEARCH_ATTRIBUTES.items():
             command += ["--search-attribute", f"{name}={kind}"]

@@ -53,8 +53,10 @@ async def write_status(
         Conflict: the object has changed since; plan again.
         NotFound: it is gone.
     """
-    patch = {key: status.get(key) for key in {*status, *before} if status.get(key) != before.get(key)}
-    body = {"metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid}, "status": patch}
+    body = {
+        "metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid},
+        "status": merge_patch(before, status),
+    }
     return await client.request(
         "PATCH",
         resource.path(subject.namespace, subject.name, "status"),
@@ -62,6 +64,19 @@ async def write_status(
         content_type=MERGE,
         query={"fieldManager": FIELD_MANAGER},
     )
+
+
+def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON merge patch (RFC 7386) from one object to another: what is gone is null, at every depth."""
+    patch: dict[str, Any] = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        old = before.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            if (inner := merge_patch(old, value)) or old != value:
+                patch[key] = inner
+        elif key not in before or old != value:
+            patch[key] = value
+    return patch
 
 
 async def set_finalizer(

@@ -1,0 +1,362 @@
+"""What a user does with AgentRuns: hold, resume, stop, retry, queue, adopt, clean up. On the real servers."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from tests.support.cluster import ControlPlane
+from tests.support.operator import Fleet, condition, operator_process
+from tests.support.temporal import dev_server
+from tests.support.waiting import until
+from tests.support.workflows import BROKEN, effects_of, executions_of
+
+
+@pytest_asyncio.fixture(scope="module")
+async def fleet(
+    control_plane: ControlPlane, temporal_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Fleet]:
+    """A namespace with an operator, an AgentWorker `support`, and something that polls its task queue."""
+    client = await Client.connect(temporal_server)
+    shared = Fleet(control_plane, control_plane.new_namespace(), client)
+    shared.create_worker()
+    with operator_process(tmp_path_factory.mktemp("operator"), shared.env()) as operator:
+        await operator.until_ready()
+        async with shared.worker():
+            yield shared
+
+
+@pytest.fixture
+def broken() -> Iterator[set[str]]:
+    """Names of effects that fail, until they are taken out."""
+    yield BROKEN
+    BROKEN.clear()
+
+
+# Suspend and resume
+
+
+async def test_a_suspended_run_starts_when_it_is_resumed(fleet: Fleet):
+    created = fleet.create_run("held", "Echo", input="hello", suspend=True)
+    run = await fleet.until_state("held", "Suspended")
+    assert condition(run, "Ready")["status"] == "True"
+    assert executions_of(created) == []
+    fleet.patch("agentrun", "held", {"suspend": False})
+    await fleet.until_state("held", "Completed")
+
+
+async def test_a_running_run_is_paused_and_goes_on(fleet: Fleet):
+    created = fleet.create_run("paused", "Wait")
+    await fleet.until_state("paused", "Running")
+    fleet.patch("agentrun", "paused", {"suspend": True})
+    run = await fleet.until_state("paused", "Suspended")
+    assert condition(run, "Ready")["status"] == "True"
+    await fleet.workflow(created).signal("finish", "done")
+    fleet.patch("agentrun", "paused", {"suspend": False})
+    run = await fleet.until_state("paused", "Completed")
+    assert run["status"]["result"]["preview"] == "done"
+    assert len(executions_of(created)) == 1
+
+
+async def test_a_paused_run_can_be_cancelled(fleet: Fleet):
+    fleet.create_run("paused-then-not", "Wait")
+    await fleet.until_state("paused-then-not", "Running")
+    fleet.patch("agentrun", "paused-then-not", {"suspend": True})
+    await fleet.until_state("paused-then-not", "Suspended")
+    fleet.patch("agentrun", "paused-then-not", {"stop": "Cancel"})
+    await fleet.until_state("paused-then-not", "Cancelled")
+
+
+async def test_a_paused_run_can_be_deleted(fleet: Fleet):
+    created = fleet.create_run("paused-and-gone", "Wait", suspend=False)
+    await fleet.until_state("paused-and-gone", "Running")
+    fleet.patch("agentrun", "paused-and-gone", {"suspend": True})
+    await fleet.until_state("paused-and-gone", "Suspended")
+    fleet.kubectl("delete", "agentrun", "paused-and-gone", "--wait=false")
+    await fleet.until_gone("agentrun", "paused-and-gone")
+    assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
+
+
+async def test_a_server_that_cannot_pause_is_told_of_in_the_status(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+):
+    with dev_server(pause=False) as address:
+        fleet = Fleet(control_plane, namespace, await Client.connect(address))
+        fleet.create_worker()
+        async with fleet.worker():
+            with operator_process(tmp_path, fleet.env()):
+                created = fleet.create_run("unpausable", "Wait")
+                await fleet.until_state("unpausable", "Running")
+                fleet.patch("agentrun", "unpausable", {"suspend": True})
+                run = await fleet.until_reason("agentrun", "unpausable", "SuspendUnsupported")
+                assert run["status"]["state"] == "Running"
+                await fleet.workflow(created).signal("finish", "anyway")
+                await fleet.until_state("unpausable", "Completed")
+
+
+# Retry
+
+
+async def test_a_retry_goes_on_from_the_step_that_failed(fleet: Fleet, broken: set[str]):
+    broken.add("retry-b")
+    created = fleet.create_run("retried", "Steps", input=["retry-a", "retry-b", "retry-c"])
+    failed = await fleet.until_state("retried", "WorkflowFailed")
+    assert failed["status"]["failure"]["type"] == "Broken"
+    assert failed["status"]["failure"]["activity"] == "effect"
+    assert failed["status"]["failure"]["attempt"] == 1
+    broken.clear()
+    fleet.patch("agentrun", "retried", {"retry": {"token": "1"}})
+    run = await fleet.until_state("retried", "Completed")
+    assert effects_of(created) == ["retry-a", "retry-b", "retry-b", "retry-c"]
+    [attempt] = run["status"]["attempts"]
+    assert attempt["runId"] == failed["status"]["workflow"]["runId"] != run["status"]["workflow"]["runId"]
+    assert attempt["state"] == "WorkflowFailed"
+    assert "retry-b does not work today" in attempt["message"]
+    assert run["status"]["retryToken"] == "1"
+    await fleet.until("agentrun", "retried", lambda it: not it["metadata"].get("finalizers"), what="is let go")
+
+
+async def test_a_retry_from_the_start_does_everything_again(fleet: Fleet, broken: set[str]):
+    broken.add("again-b")
+    created = fleet.create_run("again", "Steps", input=["again-a", "again-b"])
+    await fleet.until_state("again", "WorkflowFailed")
+    broken.clear()
+    fleet.patch("agentrun", "again", {"retry": {"token": "1", "from": "Start"}})
+    await fleet.until_state("again", "Completed")
+    assert effects_of(created) == ["again-a", "again-b", "again-a", "again-b"]
+
+
+async def test_a_run_cancelled_by_mistake_can_go_on(fleet: Fleet):
+    created = fleet.create_run("mistake", "Wait")
+    await fleet.until_state("mistake", "Running")
+    fleet.patch("agentrun", "mistake", {"stop": "Cancel"})
+    await fleet.until_state("mistake", "Cancelled")
+    fleet.patch("agentrun", "mistake", {"stop": None, "retry": {"token": "1"}})
+    await fleet.until_state("mistake", "Running")
+    await fleet.workflow(created).signal("finish", "after all")
+    run = await fleet.until_state("mistake", "Completed")
+    assert run["status"]["result"]["preview"] == "after all"
+
+
+async def test_a_retry_of_a_workflow_that_temporal_has_deleted_starts_it_anew(fleet: Fleet, broken: set[str]):
+    broken.add("deleted-a")
+    created = fleet.create_run("deleted-history", "Steps", input=["deleted-a"])
+    await fleet.until_state("deleted-history", "WorkflowFailed")
+    broken.clear()
+    delete_workflow(fleet, fleet.workflow(created).id)
+    await until(lambda: not known_to_temporal(fleet, fleet.workflow(created).id), what="Temporal has deleted it")
+    fleet.patch("agentrun", "deleted-history", {"retry": {"token": "1"}})
+    run = await fleet.until_state("deleted-history", "Completed")
+    assert [attempt["state"] for attempt in run["status"]["attempts"]] == ["WorkflowFailed"]
+
+
+async def test_a_retry_of_a_completed_run_is_ignored_with_an_event(fleet: Fleet):
+    created = fleet.create_run("done", "Echo", input="once")
+    await fleet.until_state("done", "Completed")
+    fleet.patch("agentrun", "done", {"retry": {"token": "1"}})
+    await fleet.until("agentrun", "done", lambda it: it["status"].get("retryToken") == "1", what="has seen the token")
+    assert len(executions_of(created)) == 1
+    events = json.loads(fleet.kubectl("get", "events", "-o", "json"))["items"]
+    assert "RetryIgnored" in {e["reason"] for e in events if e["involvedObject"]["name"] == "done"}
+
+
+# What happens in Temporal itself
+
+
+async def test_a_workflow_that_continues_as_new_is_followed_to_its_end(fleet: Fleet):
+    created = fleet.create_run("relay", "Relay", input=3)
+    await until(lambda: len(executions_of(created)) == 4, what="the relay is at its last runner")
+    await fleet.workflow(created).signal("finish", "")
+    run = await fleet.until_state("relay", "Completed")
+    assert run["status"]["result"]["preview"] == "relayed"
+    assert run["status"]["workflow"]["firstRunId"] != run["status"]["workflow"]["runId"]
+
+
+async def test_a_workflow_that_is_reset_while_it_runs_is_followed(fleet: Fleet):
+    created = fleet.create_run("reset", "Wait")
+    before = await fleet.until_state("reset", "Running")
+    fleet.temporal("workflow", "reset", "-w", fleet.workflow(created).id, "-t", "FirstWorkflowTask", "--reason", "test")
+    old = before["status"]["workflow"]["runId"]
+    run = await fleet.until(
+        "agentrun", "reset", lambda it: it["status"]["workflow"]["runId"] != old, what="follows the reset"
+    )
+    assert run["status"]["state"] == "Running"
+    await fleet.workflow(created).signal("finish", "in the second run")
+    run = await fleet.until_state("reset", "Completed")
+    assert run["status"]["result"]["preview"] == "in the second run"
+
+
+async def test_a_failed_workflow_that_somebody_resets_is_followed(fleet: Fleet, broken: set[str]):
+    broken.add("outside-a")
+    created = fleet.create_run("outside", "Steps", input=["outside-a"])
+    await fleet.until_state("outside", "WorkflowFailed")
+    broken.clear()
+    workflow = fleet.workflow(created).id
+    fleet.temporal("workflow", "reset", "-w", workflow, "-t", "FirstWorkflowTask", "--reason", "mended")
+    run = await fleet.until_state("outside", "Completed")
+    assert [attempt["state"] for attempt in run["status"]["attempts"]] == ["WorkflowFailed"]
+
+
+async def test_a_workflow_paused_from_outside_shows_with_the_command_to_unpause_it(fleet: Fleet):
+    created = fleet.create_run("frozen", "Wait")
+    await fleet.until_state("frozen", "Running")
+    workflow = fleet.workflow(created).id
+    fleet.temporal("workflow", "pause", "-w", workflow, "--reason", "looking")
+    run = await fleet.until_state("frozen", "Suspended")
+    assert condition(run, "Ready")["status"] == "Unknown"
+    assert f"temporal workflow unpause -w {workflow}" in condition(run, "Ready")["message"]
+    fleet.temporal("workflow", "unpause", "-w", workflow)
+    await fleet.until_state("frozen", "Running")
+    await fleet.workflow(created).signal("finish", "done")
+    await fleet.until_state("frozen", "Completed")
+
+
+async def test_a_workflow_that_waits_for_a_person_shows(fleet: Fleet):
+    created = fleet.create_run("asking", "Ask")
+    await fleet.until_state("asking", "AwaitingApproval")
+    await fleet.workflow(created).signal("finish", "yes")
+    run = await fleet.until_state("asking", "Completed")
+    assert run["status"]["result"]["preview"] == "yes"
+
+
+async def test_a_workflow_deleted_in_temporal_ends_the_run_as_terminated(fleet: Fleet):
+    created = fleet.create_run("erased", "Wait")
+    await fleet.until_state("erased", "Running")
+    delete_workflow(fleet, fleet.workflow(created).id)
+    run = await fleet.until_state("erased", "Terminated")
+    assert condition(run, "Stalled")["status"] == "True"
+
+
+# Keys
+
+
+async def test_a_run_created_again_under_its_key_adopts_the_earlier_workflow(fleet: Fleet):
+    for again in range(2):
+        fleet.create_run("restored", "Echo", input="once", idempotencyKey="order-7")
+        run = await fleet.until_state("restored", "Completed")
+        assert run["status"]["result"]["preview"] == "once"
+        if again == 0:
+            first = run
+            fleet.kubectl("delete", "agentrun", "restored")
+    assert run["metadata"]["uid"] != first["metadata"]["uid"]
+    assert run["status"]["workflow"]["runId"] == first["status"]["workflow"]["runId"]
+
+
+async def test_a_run_restored_while_its_workflow_is_open_adopts_it(fleet: Fleet):
+    fleet.create_run("reborn", "Wait", idempotencyKey="k", deletionPolicy="Abandon")
+    first = await fleet.until_state("reborn", "Running")
+    fleet.kubectl("delete", "agentrun", "reborn")
+    fleet.create_run("reborn", "Wait", idempotencyKey="k")
+    second = await fleet.until_state("reborn", "Running")
+    assert second["status"]["workflow"]["runId"] == first["status"]["workflow"]["runId"]
+    workflow = fleet.client.get_workflow_handle(first["status"]["workflow"]["id"])
+    await workflow.signal("finish", "found")
+    await fleet.until_state("reborn", "Completed")
+
+
+async def test_a_key_that_belongs_to_another_workflow_is_refused_and_that_one_left_alone(fleet: Fleet):
+    workflow = f"agent-run/{fleet.namespace}/thief/taken"
+    stranger = await fleet.client.start_workflow("Wait", id=workflow, task_queue=f"{fleet.namespace}/support")
+    fleet.create_run("thief", "Wait", idempotencyKey="taken")
+    run = await fleet.until_state("thief", "StartRejected")
+    assert "spec.idempotencyKey" in condition(run, "Ready")["message"]
+    fleet.kubectl("delete", "agentrun", "thief")
+    assert (await stranger.describe()).status is WorkflowExecutionStatus.RUNNING
+
+
+# Places
+
+
+async def test_no_more_runs_are_open_than_the_worker_allows_and_they_go_in_order(fleet: Fleet):
+    fleet.create_worker("narrow", maxConcurrentRuns=1)
+    async with fleet.worker("narrow"):
+        first = fleet.create_run("narrow-1", "Wait", workerRef={"name": "narrow"})
+        await fleet.until_state("narrow-1", "Running")
+        second = fleet.create_run("narrow-2", "Wait", workerRef={"name": "narrow"})
+        run = await fleet.until_state("narrow-2", "Queued")
+        assert run["status"]["queuePosition"] == 1
+        urgent = fleet.create_run("narrow-3", "Wait", workerRef={"name": "narrow"}, priority=1)
+        run = await fleet.until_state("narrow-3", "Queued")
+        assert run["status"]["queuePosition"] == 1, "it goes before those of lesser priority"
+        assert executions_of(second) == executions_of(urgent) == []
+        await fleet.workflow(first).signal("finish", "1")
+        await fleet.until_state("narrow-3", "Running")
+        assert executions_of(second) == []
+        await fleet.workflow(urgent).signal("finish", "3")
+        await fleet.until_state("narrow-2", "Running")
+        await fleet.workflow(second).signal("finish", "2")
+        await fleet.until_state("narrow-2", "Completed")
+
+
+async def test_a_place_left_by_a_deleted_run_goes_to_the_next(fleet: Fleet):
+    fleet.create_worker("one", maxConcurrentRuns=1)
+    async with fleet.worker("one"):
+        fleet.create_run("one-1", "Wait", workerRef={"name": "one"})
+        await fleet.until_state("one-1", "Running")
+        fleet.create_run("one-2", "Echo", input="mine", workerRef={"name": "one"})
+        await fleet.until_state("one-2", "Queued")
+        fleet.kubectl("delete", "agentrun", "one-1", "--wait=false")
+        await fleet.until_state("one-2", "Completed")
+
+
+# Input, readiness, time to live
+
+
+async def test_an_input_comes_from_a_config_map_also_if_that_comes_later(fleet: Fleet):
+    source = {"configMapKeyRef": {"name": "prompts", "key": "hello"}}
+    fleet.create_run("from-map", "Echo", inputFrom=source)
+    run = await fleet.until_reason("agentrun", "from-map", "InputNotFound")
+    assert "ConfigMap 'prompts'" in condition(run, "Ready")["message"]
+    fleet.kubectl("create", "configmap", "prompts", "--from-literal=hallo=tippfehler")
+    await fleet.until(
+        "agentrun", "from-map", lambda it: "it has: hallo" in condition(it, "Ready")["message"], what="names the keys"
+    )
+    fleet.kubectl("patch", "configmap", "prompts", "-p", '{"data": {"hello": "Grüß Gott"}}')
+    run = await fleet.until_state("from-map", "Completed")
+    assert run["status"]["result"]["preview"] == "Grüß Gott"
+
+
+async def test_an_input_comes_from_a_secret(fleet: Fleet):
+    fleet.kubectl("create", "secret", "generic", "hidden", "--from-literal=prompt=psst")
+    fleet.create_run("from-secret", "Echo", inputFrom={"secretKeyRef": {"name": "hidden", "key": "prompt"}})
+    run = await fleet.until_state("from-secret", "Completed")
+    assert run["status"]["result"]["preview"] == "psst"
+
+
+async def test_a_run_may_be_ready_as_soon_as_it_runs(fleet: Fleet):
+    created = fleet.create_run("service", "Wait", readyWhen="Started")
+    run = await fleet.until_state("service", "Running")
+    assert condition(run, "Ready")["status"] == "True"
+    assert condition(run, "Succeeded")["status"] == "Unknown"
+    await fleet.workflow(created).signal("finish", "bye")
+    await fleet.until_state("service", "Completed")
+
+
+async def test_a_finished_run_goes_at_once_if_it_is_to_live_no_longer(fleet: Fleet):
+    created = fleet.create_run("brief", "Echo", input="x", ttlSecondsAfterFinished=0)
+    await fleet.until_gone("agentrun", "brief")
+    assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.COMPLETED
+
+
+async def test_a_finished_run_that_a_gitops_tool_tracks_is_compacted_instead(fleet: Fleet):
+    name = "tracked"
+    tracking = {"argocd.argoproj.io/tracking-id": f"app:durafleet.dev/AgentRun:{fleet.namespace}/{name}"}
+    spec = {"workerRef": {"name": "support"}, "workflowType": "Echo", "input": "x", "ttlSecondsAfterFinished": 0}
+    body = {"apiVersion": "durafleet.dev/v1alpha1", "kind": "AgentRun", "spec": spec}
+    fleet.plane.create({**body, "metadata": {"name": name, "namespace": fleet.namespace, "annotations": tracking}})
+    run = await fleet.until("agentrun", name, lambda it: it["status"].get("compacted") is True, what="is compacted")
+    assert run["status"]["state"] == "Completed"
+    assert "preview" not in run["status"]["result"]
+    assert condition(run, "Ready")["status"] == "True"
+
+
+def delete_workflow(fleet: Fleet, workflow: str) -> None:
+    fleet.temporal("workflow", "delete", "-w", workflow, "--yes")
+
+
+def known_to_temporal(fleet: Fleet, workflow: str) -> bool:
+    found = json.loads(fleet.temporal("workflow", "list", "--query", f'WorkflowId = "{workflow}"', "-o", "json"))
+    return bool(found)
