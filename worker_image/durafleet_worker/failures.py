@@ -119,9 +119,7 @@ def _activity_error(error: ActivityError, endpoint: Endpoint) -> tuple[ErrorType
 
 def _limit(error: UsageLimitExceeded) -> tuple[ErrorType, str]:
     """Tell the limits apart by their names in the library's message; it gives nothing else."""
-    kind, field = next(
-        (limit for name, limit in _LIMITS.items() if name in error.message), _LIMITS["request_limit"]
-    )
+    kind, field = next((limit for name, limit in _LIMITS.items() if name in error.message), _LIMITS["request_limit"])
     return kind, (
         f"The run met its limit before it came to an answer ({_cut(error.message)}). Make the instructions clearer, "
         f"split the task into several runs, or raise spec.limits.{field} of the run or its AgentWorker."

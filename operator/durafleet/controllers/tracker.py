@@ -5,6 +5,7 @@ but the server caps them, so only a bounded number of runs has one.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -46,12 +47,14 @@ class Lane:
     Attributes:
         ended: runs that ended without success; their workflows may be reset in Temporal itself.
         outage: Temporal has not answered a sweep for so long that the open runs have to say so.
+        busy: set as soon as something is open; the idle sweeper waits for it.
     """
 
     target: Target
     open: dict[Key, Execution] = field(default_factory=dict)
     ended: set[Key] = field(default_factory=set)
     outage: Trouble | None = None
+    busy: asyncio.Event = field(default_factory=asyncio.Event)
     polls: dict[Key, asyncio.Task[None]] = field(default_factory=dict)
     sweeper: asyncio.Task[None] | None = None
     troubled: frozenset[Key] = frozenset()
@@ -98,6 +101,7 @@ class Tracker:
         lane.ended.discard(key)
         known = lane.open.get(key)
         lane.open[key] = execution
+        lane.busy.set()
         OPEN.set(sum(len(each.open) for each in self._lanes.values()))
         if known is not None and known.run_id == execution.run_id and key in lane.polls:
             return
@@ -152,21 +156,36 @@ class Tracker:
 
     async def _sweep_forever(self, lane: Lane) -> None:
         """Sweep until there is nobody left to look out for; `_lane` starts it again."""
-        sweep, delay = Sweep(self._world.now()), 0.0
+        sweep, delay = Sweep(self._world.now()), SWEEP_EVERY
         last = self._world.now()
         while lane.open or lane.ended:
-            await asyncio.sleep(delay)
             try:
                 await self._sweep(lane, sweep)
                 last = self._world.now()
                 self._note_outage(lane, None)
-                delay = SWEEP_EVERY if lane.open else IDLE_SWEEP_EVERY
-            except DurafleetError as error:
-                delay = min(max(delay, SWEEP_EVERY) * 2, LONGEST_BACKOFF)
-                logger.warning("sweep of %s failed, again in %.0f s: %s", lane.target.namespace, delay, error)
-                if (self._world.now() - last).total_seconds() >= TEMPORAL_GRACE:
-                    self._note_outage(lane, Trouble(verdict_of(error, lane.target), last))
+                delay = SWEEP_EVERY
+                await self._until_due(lane)
+            except Exception as error:  # an answer that we cannot read must not end the sweeps either
+                delay = min(delay * 2, LONGEST_BACKOFF)
+                self._sweep_failed(lane, error, last, delay)
+                await asyncio.sleep(delay)
             LAG.labels(lane.target.namespace).set((self._world.now() - last).total_seconds())
+
+    def _sweep_failed(self, lane: Lane, error: Exception, last: datetime, delay: float) -> None:
+        if not isinstance(error, DurafleetError):
+            logger.error("sweep of %s broke, again in %.0f s", lane.target.namespace, delay, exc_info=error)
+            return
+        logger.warning("sweep of %s failed, again in %.0f s: %s", lane.target.namespace, delay, error)
+        if (self._world.now() - last).total_seconds() >= TEMPORAL_GRACE:
+            self._note_outage(lane, Trouble(verdict_of(error, lane.target), last))
+
+    async def _until_due(self, lane: Lane) -> None:
+        """Wait for the next sweep: longer while nothing is open, but only until something is."""
+        await asyncio.sleep(SWEEP_EVERY)
+        if not lane.open:
+            lane.busy.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(lane.busy.wait(), IDLE_SWEEP_EVERY)
 
     async def _sweep(self, lane: Lane, sweep: "Sweep") -> None:
         started, count = self._world.now(), sweep.count

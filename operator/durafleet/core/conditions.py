@@ -53,6 +53,11 @@ class Summary:
         ]
 
 
+def at_generation(conditions: Sequence[Condition], generation: int) -> list[Condition]:
+    """Return conditions that still hold, for a later generation of the spec."""
+    return [condition.model_copy(update={"observed_generation": generation}) for condition in conditions]
+
+
 def _condition(
     before: Condition | None, *, kind: ConditionType, status: Truth, verdict: Verdict, generation: int, now: datetime
 ) -> Condition:

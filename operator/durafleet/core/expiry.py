@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from durafleet.api.run import AgentRunStatus
 from durafleet.api.status import ConditionType
 from durafleet.core.actions import DeleteRun, Plan, RunPlan
+from durafleet.core.conditions import at_generation
 from durafleet.core.objects import Run, parse_time
 
 _MESSAGE_KEPT = 256
@@ -28,7 +29,8 @@ def compacted(run: Run) -> AgentRunStatus:
     """Return the status without what takes room: the outcome stays, and the conditions that tools read."""
     status = run.status
     conditions = [
-        condition.model_copy(update={"message": condition.message[:_MESSAGE_KEPT]}) for condition in status.conditions
+        condition.model_copy(update={"message": condition.message[:_MESSAGE_KEPT]})
+        for condition in at_generation(status.conditions, run.generation)
     ]
     return status.model_copy(
         update={

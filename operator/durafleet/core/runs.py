@@ -17,7 +17,7 @@ from durafleet.core.actions import (
     StartWorkflow,
 )
 from durafleet.core.admission import Turn
-from durafleet.core.conditions import Verdict
+from durafleet.core.conditions import Verdict, at_generation
 from durafleet.core.connections import PERSON_NEEDED
 from durafleet.core.controls import control
 from durafleet.core.deletion import plan_deletion
@@ -92,9 +92,13 @@ def settle(run: Run, *, now: datetime) -> RunPlan:
     if (expiry := plan_expiry(run, now=now)) is not None and (expiry.actions or expiry.status is not None):
         return expiry
     token = run.spec.retry.token if run.spec.retry else None
-    status = run.status.model_copy(update={"observed_generation": run.generation, "retry_token": token})
+    seen = {
+        "observed_generation": run.generation,
+        "conditions": at_generation(run.status.conditions, run.generation),
+        "retry_token": token,
+    }
     return Plan(
-        status=status,
+        status=run.status.model_copy(update=seen),
         announcements=retry_ignored(run, token=token),
         requeue=expiry.requeue if expiry is not None else None,
     )
