@@ -123,6 +123,39 @@ BAD = {
     "a run of nothing": (an_object("AgentRun", {"workerRef": {"name": "support"}}), [ONE_OF_TWO]),
     "a run of two things": (a_run(workflowType="Refund"), [ONE_OF_TWO]),
     "a run by nobody": (an_object("AgentRun", {"agent": "triage", "input": "x"}), ["spec.workerRef", "Required"]),
+    "a name too long for anything": (an_object("AgentRun", a_run()["spec"], name="r" * 254), ["metadata.name", "253"]),
+    "a run's duration that is none": (a_run(timeouts={"workflow": "soon"}), ["spec.timeouts.workflow", DURATION]),
+    "a run's heartbeat as long as its activity": (
+        a_run(timeouts={"heartbeat": "1m", "activity": "1m"}),
+        ["spec.timeouts", "heartbeat must be shorter than activity"],
+    ),
+    "a run's activity as long as itself": (
+        a_run(timeouts={"activity": "1h", "workflow": "1h"}),
+        ["activity must be shorter than workflow"],
+    ),
+    "a run of no time": (a_run(timeouts={"workflow": "0s"}), ["workflow must be longer than 0s"]),
+    "an input from two places": (
+        a_run(inputFrom={"configMapKeyRef": {"name": "m", "key": "k"}, "secretKeyRef": {"name": "s", "key": "k"}}),
+        ["spec.inputFrom", "set exactly one of configMapKeyRef and secretKeyRef"],
+    ),
+    "an input from nowhere": (a_run(inputFrom={}), ["set exactly one of configMapKeyRef and secretKeyRef"]),
+    "an input from a map without a key": (
+        a_run(inputFrom={"configMapKeyRef": {"name": "m"}}),
+        ["spec.inputFrom.configMapKeyRef.key", "Required"],
+    ),
+    "a key that would leave its place in the workflow's id": (a_run(idempotencyKey="a/b"), ["spec.idempotencyKey"]),
+    "a key in other letters": (a_run(idempotencyKey="Schlüssel"), ["spec.idempotencyKey"]),
+    "a key too long": (a_run(idempotencyKey="k" * 129), ["spec.idempotencyKey", "128"]),
+    "a priority beyond the last": (a_run(priority=6), ["spec.priority", "less than or equal to 5"]),
+    "no turns": (a_run(limits={"turns": 0}), ["spec.limits.turns", "greater than or equal to 1"]),
+    "a negative time to live": (
+        a_run(ttlSecondsAfterFinished=-1),
+        ["spec.ttlSecondsAfterFinished", "greater than or equal to 0"],
+    ),
+    "a retry without a token": (a_run(retry={"from": "Start"}), ["spec.retry.token", "Required"]),
+    "a retry from somewhere": (a_run(retry={"token": "1", "from": "Middle"}), ["spec.retry.from", "LastFailure"]),
+    "ready at some time": (a_run(readyWhen="Soon"), ["spec.readyWhen", "Completed", "Started"]),
+    "no place for a run": (a_worker(maxConcurrentRuns=0), ["spec.maxConcurrentRuns", "greater than or equal to 1"]),
     "a way to stop that is none": (a_run(stop="Now"), ["spec.stop", "Cancel", "Terminate"]),
     "an address without a port": (an_object("TemporalConnection", {"address": "temporal"}), ["spec.address"]),
     "a port out of range": (
@@ -140,24 +173,48 @@ def test_a_bad_object_is_refused_with_a_message_that_names_the_fix(
     assert [word for word in words if word not in message] == [], message
 
 
+FIXED = (
+    "workerRef, agent, workflowType, inputFrom, timeouts, limits, priority and idempotencyKey cannot be changed after "
+    "creation; create a new AgentRun"
+)
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"workerRef": {"name": "other"}}, {"agent": "other"}, {"agent": None, "workflowType": "Refund"}],
-    ids=["worker", "agent", "agent for workflow type"],
+    [
+        {"workerRef": {"name": "other"}},
+        {"agent": "other"},
+        {"agent": None, "workflowType": "Refund"},
+        {"inputFrom": {"configMapKeyRef": {"name": "m", "key": "k"}}},
+        {"timeouts": {"workflow": "3h"}},
+        {"timeouts": None},
+        {"limits": {"turns": 3}},
+        {"priority": 1},
+        {"idempotencyKey": "k"},
+    ],
+    ids="-".join,
 )
 def test_what_a_run_runs_cannot_be_changed(control_plane: ControlPlane, namespace: str, change: dict[str, Any]):
-    run = a_run()
+    run = a_run(timeouts={"workflow": "2h"})
     run["metadata"] = {"name": "fixed", "namespace": namespace}
     control_plane.create(run)
-    message = control_plane.patch("agentrun", "fixed", {"spec": change}, namespace=namespace)
-    assert "workerRef, agent and workflowType cannot be changed after creation; create a new AgentRun" in message
+    assert FIXED in control_plane.patch("agentrun", "fixed", {"spec": change}, namespace=namespace)
 
 
 def test_what_is_done_with_a_run_can_be_changed(control_plane: ControlPlane, namespace: str):
     run = a_run()
     run["metadata"] = {"name": "open", "namespace": namespace}
     control_plane.create(run)
-    change = {"spec": {"stop": "Cancel", "deletionPolicy": "Abandon"}}
+    change = {
+        "spec": {
+            "stop": "Cancel",
+            "deletionPolicy": "Abandon",
+            "suspend": True,
+            "retry": {"token": "1"},
+            "ttlSecondsAfterFinished": 0,
+            "readyWhen": "Started",
+        }
+    }
     assert control_plane.patch("agentrun", "open", change, namespace=namespace) == ""
 
 
@@ -198,6 +255,13 @@ def guarded_run(namespace: str, **spec: Any) -> dict[str, Any]:
 def test_an_agent_needs_an_input(control_plane: ControlPlane, guarded: str, given: Any):
     message = control_plane.refusal(guarded_run(guarded, input=given))
     assert "spec.input must not be empty for an agent; write the prompt there" in message
+
+
+def test_an_input_may_stand_elsewhere_instead_but_not_as_well(control_plane: ControlPlane, guarded: str):
+    elsewhere = {"configMapKeyRef": {"name": "prompts", "key": "hello"}}
+    assert control_plane.refusal(guarded_run(guarded, inputFrom=elsewhere)) == ""
+    message = control_plane.refusal(guarded_run(guarded, input="Hello", inputFrom=elsewhere))
+    assert "set only one of spec.input and spec.inputFrom" in message
 
 
 def test_a_workflow_needs_no_input(control_plane: ControlPlane, guarded: str):
