@@ -1,7 +1,8 @@
 """The cluster's Go programs, built once from pinned modules into the user's cache.
 
-One module per upstream under `tools/`, because their dependencies conflict. A tool's key is its
-go.mod, go.sum and build flags: a changed pin builds anew, an unchanged one costs a look-up.
+One module per upstream under `tools/`, because their dependencies conflict; two small programs of
+our own beside it. A tool's key is its sources and build flags: a changed pin builds anew, an
+unchanged one costs a look-up.
 """
 
 import fcntl
@@ -19,7 +20,8 @@ from typing import Any
 from dev.cluster.layout import ROOT, ClusterError, cache_dir
 
 TOOLS = Path(__file__).parent / "tools"
-PAUSE = Path(__file__).parent / "pause"
+OWN = {name: Path(__file__).parent / name for name in ("pause", "verdict")}
+"""Programs that are written here; all others are built from their upstream's module."""
 
 NAMES = {
     "kubernetes": (
@@ -31,6 +33,7 @@ NAMES = {
     "coredns": ("coredns",),
     "helm": ("helm",),
     "pause": ("pause",),
+    "verdict": ("verdict",),
 }  # fmt: skip
 CONTROL_PLANE = ("kubernetes", "etcd", "helm")
 NODE = ("containerd", "cni", "coredns", "pause")
@@ -51,7 +54,7 @@ class Tool:
 
     @property
     def source(self) -> Path:
-        return PAUSE if self.name == "pause" else TOOLS / self.name
+        return OWN.get(self.name, TOOLS / self.name)
 
     @property
     def flags(self) -> list[str]:
@@ -109,7 +112,7 @@ def _build(tool: Tool, position: str, say: Any) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     env = {**os.environ, "GOBIN": str(target), "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
-    what = "." if tool.name == "pause" else "tool"
+    what = "." if tool.name in OWN else "tool"
     done = subprocess.run(
         [go, "install", *tool.flags, what], cwd=tool.source, env=env, capture_output=True, text=True, check=False
     )

@@ -8,10 +8,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "dev" / "cluster" / "tools"
+VERDICT = ROOT / "dev" / "cluster" / "verdict"
 PINS = tomllib.loads((ROOT / "dev" / "versions.toml").read_text())
 MODULES: dict[str, str] = PINS["modules"]
+JUDGES: dict[str, str] = PINS["verdict"]
 TOOLCHAIN: dict[str, str] = PINS["toolchain"]
 SOURCES = sorted((ROOT / "dev" / "cluster").rglob("go.mod"))
+
+
+def required(folder: Path, module: str) -> list[str]:
+    """Return the versions of a module that a go.mod requires."""
+    return re.findall(rf"^\s*(?:require )?{re.escape(module)} (\S+)", (folder / "go.mod").read_text(), re.M)
 
 
 def as_numbers(version: str) -> tuple[int, ...]:
@@ -25,8 +32,18 @@ def test_every_pinned_module_has_a_build_and_every_build_of_an_upstream_has_a_pi
 @pytest.mark.parametrize("tool", sorted(MODULES))
 def test_the_build_takes_the_pinned_version(tool: str):
     module, version = MODULES[tool].split()
-    required = re.findall(rf"^\s*(?:require )?{re.escape(module)} (\S+)", (TOOLS / tool / "go.mod").read_text(), re.M)
-    assert required == [version]
+    assert required(TOOLS / tool, module) == [version]
+
+
+@pytest.mark.parametrize("judge", sorted(JUDGES))
+def test_a_status_is_judged_by_the_pinned_version(judge: str):
+    module, version = JUDGES[judge].split()
+    assert required(VERDICT, module) == [version]
+
+
+def test_a_status_is_judged_as_helm_judges_it():
+    module, version = JUDGES["kstatus"].split()
+    assert required(TOOLS / "helm", module) == [version]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.parent.name)
