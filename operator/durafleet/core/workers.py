@@ -9,6 +9,7 @@ from durafleet.api.status import ConditionType, Reason
 from durafleet.api.worker import AgentWorkerStatus
 from durafleet.core.actions import Announcement, ApplyObject, DeleteObject, Plan, WorkerPlan
 from durafleet.core.conditions import Summary, Verdict
+from durafleet.core.connections import PERSON_NEEDED
 from durafleet.core.deployment import (
     WorkerDefaults,
     agents_name,
@@ -147,7 +148,8 @@ def _judge(worker: Worker, world: WorkerWorld, *, now: datetime) -> WorkerPlan:
         verdict = Verdict(Reason.SCALED_TO_ZERO, "spec.replicas is 0: runs wait until it is raised.")
         return Plan(status=_status(worker, world, verdict, ready=True, now=now))
     if world.trouble is not None:
-        return Plan(status=_status(worker, world, world.trouble, now=now), requeue=LOOK_AGAIN)
+        stalled = world.trouble.reason in PERSON_NEEDED
+        return Plan(status=_status(worker, world, world.trouble, stalled=stalled, now=now), requeue=LOOK_AGAIN)
     if not world.pollers:
         verdict = Verdict(
             Reason.WAITING_FOR_POLLERS,

@@ -61,6 +61,21 @@ def test_running_pods_that_do_not_poll_are_not_ready():
     assert result.requeue is not None
 
 
+@pytest.mark.parametrize(
+    ("reason", "other"),
+    [
+        (Reason.TEMPORAL_UNAVAILABLE, "Reconciling"),
+        (Reason.NAMESPACE_NOT_FOUND, "Stalled"),
+        (Reason.ACCESS_DENIED, "Stalled"),
+    ],
+)
+def test_trouble_with_temporal_stalls_the_worker_where_only_a_person_can_mend_it(reason: Reason, other: str):
+    result = plan(a_worker(), a_world(pollers=None, trouble=Verdict(reason, "mend it")))
+    assert ready(result) == ("False", reason)
+    assert others(result) == {other}
+    assert result.requeue is not None
+
+
 def test_pods_on_their_way_are_rolling_out():
     assert ready(plan(a_worker(), a_world(rollout=MOVING, pollers=None))) == ("False", Reason.ROLLING_OUT)
 
