@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,11 +86,11 @@ def environment(plane: ControlPlane, *, temporal: str, namespace: str) -> dict[s
 
 
 @contextmanager
-def operator_process(folder: Path, env: dict[str, str]) -> Iterator[OperatorProcess]:
-    """Start an operator; what is left of it is killed at the end."""
+def operator_process(folder: Path, env: dict[str, str], *, code: Sequence[str] = MODULE) -> Iterator[OperatorProcess]:
+    """Start an operator, with what Python is to run; what is left of it is killed at the end."""
     log = folder / "operator.log"
     with log.open("ab") as output:
-        process = subprocess.Popen([sys.executable, *MODULE], env=env, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([sys.executable, *code], env=env, stdout=output, stderr=subprocess.STDOUT)
     try:
         yield OperatorProcess(process, int(env["DURAFLEET_HTTP_PORT"]), log)
     finally:
