@@ -1,0 +1,264 @@
+"""The recipes of docs/gitops.md for kubectl, Kustomize, Helm and Argo CD's actions, carried out as they stand there."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from tests.support.cluster import ControlPlane
+from tests.support.gitops import Shell, action_script, ask, discovery_script, manifests, read_as_tools_do, script
+from tests.support.operator import Fleet, operator_process, state_of
+
+
+@workflow.defn(name="AgentRun")
+class Agent:
+    """Stands in for a declared agent: echoes its input, fails on "fail" and waits on "wait"."""
+
+    @workflow.run
+    async def run(self, envelope: dict[str, Any]) -> dict[str, Any]:
+        if envelope["input"] == "fail":
+            raise ApplicationError("out of paper", type="Broken", non_retryable=True)
+        await workflow.wait_condition(lambda: envelope["input"] != "wait")
+        return {"output": envelope["input"]}
+
+
+@pytest_asyncio.fixture(scope="module")
+async def fleet(
+    control_plane: ControlPlane, temporal_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Fleet]:
+    """A namespace with an operator and the AgentWorker `writers` of the page, which is polled."""
+    shared = Fleet(control_plane, control_plane.new_namespace(), await Client.connect(temporal_server))
+    control_plane.create(placed(shared, wave("AgentWorker")))
+    with operator_process(tmp_path_factory.mktemp("operator"), shared.env()) as operator:
+        await operator.until_ready()
+        queue = f"{shared.namespace}/writers"
+        async with Worker(
+            shared.client, task_queue=queue, workflows=[Agent], workflow_runner=UnsandboxedWorkflowRunner()
+        ):
+            yield shared
+
+
+@pytest.fixture
+def shell(fleet: Fleet, tmp_path: Path) -> Shell:
+    return Shell.open(fleet.plane, fleet.namespace, tmp_path)
+
+
+def wave(kind: str) -> dict[str, Any]:
+    """Return the page's object of this kind that belongs to a sync wave of Argo CD."""
+    (found,) = (
+        each
+        for each in manifests()
+        if each["kind"] == kind and "argocd.argoproj.io/sync-wave" in each["metadata"].get("annotations", {})
+    )
+    return found
+
+
+def placed(fleet: Fleet, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with the namespace of the fleet."""
+    return {**manifest, "metadata": {**manifest["metadata"], "namespace": fleet.namespace}}
+
+
+def create_run(fleet: Fleet, name: str, text: str) -> None:
+    fleet.create_run(name, agent="writer", input=text, workerRef={"name": "writers"})
+
+
+def runs(fleet: Fleet, prefix: str) -> set[str]:
+    """Return the names of the AgentRuns that begin so."""
+    names = fleet.kubectl("get", "agentruns", "-o", "jsonpath={.items[*].metadata.name}").split()
+    return {name for name in names if name.startswith(prefix)}
+
+
+# kubectl
+
+
+@pytest.mark.parametrize("words", ["condition=Succeeded --timeout=30m", "completionTime"])
+async def test_waiting_scripts_return_when_the_run_has_completed(fleet: Fleet, shell: Shell, words: str):
+    name = f"done-{words[:4].lower()}"
+    create_run(fleet, name, "hello")
+    await asyncio.to_thread(shell.succeed, script(words).replace("report", name).replace("30m", "60s"))
+    assert state_of(fleet.get("agentrun", name)) == "Completed"
+
+
+async def test_kubectl_wait_tells_a_run_that_failed_from_one_that_succeeded(fleet: Fleet, shell: Shell):
+    create_run(fleet, "failing", "fail")
+    await fleet.until_state("failing", "WorkflowFailed")
+    for kind in ("Succeeded", "Ready"):
+        done = await asyncio.to_thread(shell.run, f"kubectl wait agentrun/failing --for=condition={kind} --timeout=2s")
+        assert done.returncode == 1
+        assert "timed out" in done.stderr
+    create_run(fleet, "good", "hello")
+    for kind in ("Succeeded", "Ready"):
+        await asyncio.to_thread(shell.succeed, f"kubectl wait agentrun/good --for=condition={kind} --timeout=60s")
+
+
+async def test_the_script_for_either_end_fails_at_once_when_the_run_failed(fleet: Fleet, shell: Shell):
+    create_run(fleet, "bad", "fail")
+    command = script("completionTime").replace("report", "bad").replace("30m", "60s")
+    done = await asyncio.to_thread(shell.run, command)
+    assert done.returncode == 1
+    assert "condition met" in done.stdout, "the first command has returned"
+    assert "condition not met" in done.stderr, "the second one did not wait"
+
+
+@pytest.mark.parametrize("flags", ["", "--server-side"], ids=["client side", "server side"])
+async def test_an_applied_run_shows_no_drift_once_it_is_over(fleet: Fleet, shell: Shell, flags: str):
+    name = f"steady-{len(flags)}"
+    manifest = {
+        "apiVersion": "durafleet.dev/v1alpha1",
+        "kind": "AgentRun",
+        "metadata": {"name": name, "labels": {"team": "sales"}, "annotations": {"note": "90s"}},
+        "spec": {"workerRef": {"name": "writers"}, "agent": "writer", "input": {"a": [1, None], "b": {}}},
+    }
+    (shell.folder / "steady.json").write_text(json.dumps(manifest))
+    shell.succeed(f"kubectl apply {flags} -f steady.json")
+    applied = fleet.get("agentrun", name)
+    await fleet.until_state(name, "Completed")
+    over = await fleet.until("agentrun", name, lambda it: "finalizers" not in it["metadata"], what="is let go")
+    assert await asyncio.to_thread(shell.succeed, f"kubectl diff {flags} -f steady.json") == ""
+    assert over["spec"] == applied["spec"]
+    assert {name: over["metadata"][name] for name in ("labels", "annotations", "generation")} == {
+        name: applied["metadata"][name] for name in ("labels", "annotations", "generation")
+    }
+
+
+# Kustomize
+
+
+async def test_a_run_from_kustomize_runs_again_only_when_its_input_changes(fleet: Fleet, shell: Shell):
+    apply, before = script("kubectl apply -k"), runs(fleet, "report-")
+    assert "created" in await asyncio.to_thread(shell.succeed, apply)
+    (first,) = runs(fleet, "report-") - before
+    run = await fleet.until_state(first, "Completed")
+    assert run["spec"]["input"] == "What happened last week?\n"
+    assert "unchanged" in await asyncio.to_thread(shell.succeed, apply)
+    (shell.folder / "runs" / "question.txt").write_text("What will happen next week?\n")
+    assert "created" in await asyncio.to_thread(shell.succeed, apply)
+    (second,) = runs(fleet, "report-") - before - {first}
+    await fleet.until_state(second, "Completed")
+
+
+async def test_a_changed_agent_under_the_same_name_is_refused_with_what_to_do(fleet: Fleet, shell: Shell):
+    (shell.folder / "runs" / "question.txt").write_text("Who asks?\n")
+    shell.succeed(script("kubectl apply -k"))
+    manifest = shell.folder / "runs" / "run.yaml"
+    manifest.write_text(manifest.read_text().replace("agent: writer", "agent: editor"))
+    done = shell.run(script("kubectl apply -k"))
+    assert done.returncode == 1
+    assert "create a new AgentRun" in done.stderr
+
+
+# Helm
+
+
+def helm(words: str = "", *, release: str) -> str:
+    """Return the page's Helm command for another release, with more flags."""
+    return script("helm upgrade").replace("install report", f"install {release}").replace("30m", f"60s {words}").strip()
+
+
+async def test_helm_waits_for_the_run_and_runs_it_once_for_each_input(fleet: Fleet, shell: Shell):
+    await asyncio.to_thread(shell.succeed, helm(release="weekly"))
+    (first,) = runs(fleet, "weekly-")
+    assert state_of(fleet.get("agentrun", first)) == "Completed"
+    uid = fleet.get("agentrun", first)["metadata"]["uid"]
+    await asyncio.to_thread(shell.succeed, helm(release="weekly"))
+    assert fleet.get("agentrun", first)["metadata"]["uid"] == uid
+    await asyncio.to_thread(shell.succeed, helm("--set run.input=other", release="weekly"))
+    (second,) = runs(fleet, "weekly-")
+    assert second != first
+    assert state_of(fleet.get("agentrun", second)) == "Completed"
+
+
+async def test_helm_fails_as_soon_as_the_run_fails_and_says_why(fleet: Fleet, shell: Shell):
+    done = await asyncio.to_thread(shell.run, helm("--set run.input=fail", release="broken"))
+    assert done.returncode == 1
+    assert "status: Failed" in done.stderr
+    assert "out of paper" in done.stderr
+    assert "deadline" not in done.stderr
+
+
+def test_helm_takes_no_generated_name(shell: Shell):
+    template = shell.folder / "chart" / "templates" / "run.yaml"
+    template.write_text(template.read_text().replace("  name:", "  generateName:"))
+    done = shell.run(helm(release="nameless"))
+    assert done.returncode == 1
+    assert "resource name may not be empty" in done.stderr
+
+
+async def test_a_control_in_the_chart_reaches_the_run_that_is_there(fleet: Fleet, shell: Shell):
+    await asyncio.to_thread(shell.succeed, helm("--set run.input=wait", release="held").replace("--wait", ""))
+    (name,) = runs(fleet, "held-")
+    await fleet.until_state(name, "Running")
+    stop = "--set run.input=wait --set controls.stop=Cancel"
+    await asyncio.to_thread(shell.succeed, helm(stop, release="held"))
+    assert runs(fleet, "held-") == {name}
+    assert state_of(fleet.get("agentrun", name)) == "Cancelled"
+
+
+# Argo CD
+
+
+def actions(run: dict[str, Any]) -> set[str]:
+    """Return the actions that Argo CD offers on a run."""
+    found = ask(run, discovery=discovery_script())["actions"]
+    return {name for name, action in found.items() if not action["disabled"]}
+
+
+def take(fleet: Fleet, name: str, action: str) -> None:
+    """Take an action on an AgentRun, as Argo CD does: what the script changed becomes a merge patch."""
+    run = fleet.get("agentrun", name)
+    changed = ask(run, action=action_script(action))["changed"]
+    assert {**changed, "spec": None} == {**run, "spec": None}, "actions change nothing but the spec"
+    gone = dict.fromkeys(run["spec"].keys() - changed["spec"].keys())
+    fleet.patch("agentrun", name, {**changed["spec"], **gone})
+
+
+async def test_a_running_run_offers_to_cancel_it_and_argo_cd_then_calls_it_healthy(fleet: Fleet):
+    create_run(fleet, "unwanted", "wait")
+    assert actions(await fleet.until_state("unwanted", "Running")) == {"cancel", "suspend"}
+    take(fleet, "unwanted", "cancel")
+    run = await fleet.until_state("unwanted", "Cancelled")
+    assert read_as_tools_do(run).argo == "Healthy"
+    assert actions(run) == {"retry"}
+
+
+async def test_a_completed_run_offers_nothing(fleet: Fleet):
+    create_run(fleet, "complete", "hello")
+    assert actions(await fleet.until_state("complete", "Completed")) == set()
+
+
+async def test_an_unseen_run_can_be_cancelled_and_suspended(fleet: Fleet):
+    unwatched = Fleet(fleet.plane, fleet.plane.new_namespace(), fleet.client)
+    assert actions(unwatched.create_run("unseen", "Echo")) == {"cancel", "suspend"}
+
+
+async def test_a_hook_has_a_generated_name_which_apply_does_not_take(fleet: Fleet, shell: Shell):
+    (hook,) = (each for each in manifests() if "generateName" in each["metadata"])
+    (shell.folder / "hook.json").write_text(json.dumps(hook))
+    for flags in ("", "--server-side"):
+        assert "cannot use generate name with apply" in shell.run(f"kubectl apply {flags} -f hook.json").stderr
+    created = shell.succeed("kubectl create -f hook.json -o name").strip()
+    run = await fleet.until_state(created.partition("/")[2], "Completed")
+    assert read_as_tools_do(run).argo == "Healthy"
+
+
+async def test_a_wave_waits_for_its_fleet_and_the_next_one_for_its_run(fleet: Fleet):
+    worker = await fleet.until_reason("agentworker", "writers", "RollingOut")
+    assert read_as_tools_do(worker).argo == "Progressing"
+    run = placed(fleet, wave("AgentRun"))
+    fleet.plane.create(run)
+    assert read_as_tools_do(await fleet.until_state(run["metadata"]["name"], "Completed")).argo == "Healthy"
+
+
+def test_the_settings_for_argo_cd_are_a_config_map_that_the_api_server_takes(shell: Shell):
+    (settings,) = (each for each in manifests() if each["metadata"].get("name") == "argocd-cm")
+    metadata = {**settings["metadata"], "namespace": shell.namespace}
+    (shell.folder / "settings.json").write_text(json.dumps({**settings, "metadata": metadata}))
+    shell.succeed("kubectl apply --validate=strict -f settings.json")
