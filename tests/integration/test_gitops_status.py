@@ -33,6 +33,7 @@ MOVING = ("InProgress", "Progressing")
 GOOD = ("Current", "Healthy")
 BAD = ("Failed", "Degraded")
 NOBODY = {"name": "nobody"}
+NOTHING = {"configMapKeyRef": {"name": "nothing", "key": "input"}}
 
 RUNS = [
     Row("new", have.new("AgentRun", workflowType="Echo", workerRef=NOBODY), None, None, None, MOVING, "InProgress"),
@@ -44,6 +45,15 @@ RUNS = [
     Row(
         "running", have.run("running", workflow_type="Wait", until="Running"),
         "Running", "Unknown", "Unknown", MOVING, "InProgress",
+    ),
+    Row("queued", have.queued, "Queued", "Unknown", "Unknown", MOVING, "InProgress"),
+    Row(
+        "waiting for a person", have.run("asking", workflow_type="Ask", until="AwaitingApproval"),
+        "AwaitingApproval", "Unknown", "Unknown", MOVING, "InProgress",
+    ),
+    Row(
+        "its input is not there yet", have.run("mute", workflow_type="Echo", inputFrom=NOTHING, until="InputNotFound"),
+        "InputNotFound", "Unknown", "Unknown", MOVING, "InProgress",
     ),
     Row(
         "Temporal does not answer for a while", have.run_without_temporal,
@@ -70,6 +80,24 @@ RUNS = [
         "Cancelled", "False", "True", GOOD, "Failed",
     ),
     Row(
+        "suspended before its start", have.run("held", workflow_type="Wait", suspend=True, until="Suspended"),
+        "Suspended", "Unknown", "True", GOOD, "InProgress",
+    ),
+    Row(
+        "suspended while it runs", have.edited_run("paused", suspend=True, until="Suspended"),
+        "Suspended", "Unknown", "True", GOOD, "InProgress",
+    ),
+    Row(
+        "running, and ready when started",
+        have.run("begun", workflow_type="Wait", readyWhen="Started", until="Running"),
+        "Running", "Unknown", "True", GOOD, "InProgress",
+    ),
+    Row(
+        "failed, and ready when started",
+        have.run("burnt", workflow_type="Break", input="smoke", readyWhen="Started", until="WorkflowFailed"),
+        "WorkflowFailed", "False", "False", BAD, "Failed",
+    ),
+    Row(
         "failed", have.run("broken", workflow_type="Break", input="paper jam", until="WorkflowFailed"),
         "WorkflowFailed", "False", "False", BAD, "Failed",
     ),
@@ -81,6 +109,7 @@ RUNS = [
         "a spec that cannot work", have.run("empty", agent="greeter", input="", until="InvalidSpec"),
         "InvalidSpec", "False", "False", BAD, "Failed",
     ),
+    Row("its input never came", have.input_never_came, "InputNotFound", "Unknown", "False", BAD, "Failed"),
     Row("its worker never came", have.worker_never_came, "WorkerNotFound", "Unknown", "False", BAD, "Failed"),
     Row(
         "Temporal does not answer for long", have.run_without_temporal_for_long,

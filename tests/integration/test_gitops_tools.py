@@ -20,11 +20,13 @@ from tests.support.operator import Fleet, operator_process, state_of
 
 @workflow.defn(name="AgentRun")
 class Agent:
-    """Stands in for a declared agent: echoes its input, fails on "fail" and waits on "wait"."""
+    """Stands in for a declared agent: echoes its input, fails on "fail" until it is mended, and waits on "wait"."""
+
+    mended = False
 
     @workflow.run
     async def run(self, envelope: dict[str, Any]) -> dict[str, Any]:
-        if envelope["input"] == "fail":
+        if envelope["input"] == "fail" and not Agent.mended:
             raise ApplicationError("out of paper", type="Broken", non_retryable=True)
         await workflow.wait_condition(lambda: envelope["input"] != "wait")
         return {"output": envelope["input"]}
@@ -155,6 +157,17 @@ async def test_a_changed_agent_under_the_same_name_is_refused_with_what_to_do(fl
     assert "create a new AgentRun" in done.stderr
 
 
+async def test_a_run_that_is_created_again_under_its_key_is_the_same_run(fleet: Fleet):
+    spec = {"agent": "writer", "input": "hello", "idempotencyKey": "once", "workerRef": {"name": "writers"}}
+    fleet.create_run("restored", **spec)
+    first = await fleet.until_state("restored", "Completed")
+    fleet.kubectl("delete", "agentrun", "restored")
+    fleet.create_run("restored", **spec)
+    second = await fleet.until_state("restored", "Completed")
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+    assert second["status"]["workflow"] == first["status"]["workflow"]
+
+
 # Helm
 
 
@@ -202,6 +215,16 @@ async def test_a_control_in_the_chart_reaches_the_run_that_is_there(fleet: Fleet
     assert state_of(fleet.get("agentrun", name)) == "Cancelled"
 
 
+async def test_a_run_that_helm_tracks_outlives_its_time_to_live(fleet: Fleet, shell: Shell):
+    command = helm("--set controls.ttlSecondsAfterFinished=0", release="lasting")
+    await asyncio.to_thread(shell.succeed, command)
+    (name,) = runs(fleet, "lasting-")
+    run = await fleet.until("agentrun", name, lambda it: it["status"].get("compacted"), what="is compacted")
+    assert read_as_tools_do(run).kstatus == "Current"
+    await asyncio.to_thread(shell.succeed, command)
+    assert fleet.get("agentrun", name)["metadata"]["uid"] == run["metadata"]["uid"]
+
+
 # Argo CD
 
 
@@ -227,6 +250,34 @@ async def test_a_running_run_offers_to_cancel_it_and_argo_cd_then_calls_it_healt
     run = await fleet.until_state("unwanted", "Cancelled")
     assert read_as_tools_do(run).argo == "Healthy"
     assert actions(run) == {"retry"}
+
+
+async def test_a_run_can_be_suspended_and_resumed_from_argo_cd(fleet: Fleet):
+    create_run(fleet, "paused", "wait")
+    await fleet.until_state("paused", "Running")
+    take(fleet, "paused", "suspend")
+    run = await fleet.until_state("paused", "Suspended")
+    assert read_as_tools_do(run).argo == "Healthy"
+    assert actions(run) == {"cancel", "resume"}
+    take(fleet, "paused", "resume")
+    assert read_as_tools_do(await fleet.until_state("paused", "Running")).argo == "Progressing"
+
+
+async def test_a_failed_run_can_be_retried_from_argo_cd(fleet: Fleet, monkeypatch: pytest.MonkeyPatch):
+    create_run(fleet, "unlucky", "fail")
+    assert actions(await fleet.until_state("unlucky", "WorkflowFailed")) == {"retry"}
+    monkeypatch.setattr(Agent, "mended", True)
+    take(fleet, "unlucky", "retry")
+    assert read_as_tools_do(await fleet.until_state("unlucky", "Completed")).argo == "Healthy"
+
+
+async def test_a_run_that_was_cancelled_by_an_action_can_be_retried_by_one(fleet: Fleet):
+    create_run(fleet, "regretted", "wait")
+    await fleet.until_state("regretted", "Running")
+    take(fleet, "regretted", "cancel")
+    await fleet.until_state("regretted", "Cancelled")
+    take(fleet, "regretted", "retry")
+    assert "stop" not in (await fleet.until_state("regretted", "Running"))["spec"]
 
 
 async def test_a_completed_run_offers_nothing(fleet: Fleet):

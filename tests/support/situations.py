@@ -95,6 +95,22 @@ def edited_run(name: str, *, until: str, **spec: Any) -> Situation:
     return arrange
 
 
+async def queued(stage: Stage) -> Body:
+    stage.fleet.create_worker("narrow", maxConcurrentRuns=1)
+    async with stage.fleet.worker("narrow"):
+        stage.fleet.create_run("first", "Wait", workerRef={"name": "narrow"})
+        await stage.fleet.until_state("first", "Running")
+        stage.fleet.create_run("second", "Wait", workerRef={"name": "narrow"})
+        return await stage.fleet.until_state("second", "Queued")
+
+
+async def input_never_came(stage: Stage) -> Body:
+    reference = {"configMapKeyRef": {"name": "nothing", "key": "input"}}
+    stage.impatient.create_worker("patient")
+    stage.impatient.create_run("speechless", "Echo", inputFrom=reference, workerRef={"name": "patient"})
+    return await stage.impatient.until("agentrun", "speechless", _stalled, what="is stalled")
+
+
 async def timed_out(stage: Stage) -> Body:
     stage.fleet.create_worker("brief", timeouts={"workflow": "2s", "activity": "1s", "heartbeat": "500ms"})
     return await run("timed-out", until="TimedOut", workflow_type="Wait", workerRef={"name": "brief"})(stage)
