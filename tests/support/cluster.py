@@ -59,6 +59,15 @@ class ControlPlane:
             "-n", namespace, "patch", kind, name, "--type=merge", "-p", json.dumps(patch), *flags
         )  # fmt: skip
 
+    def audit(self, namespace: str) -> Iterator[dict[str, Any]]:
+        """Yield what the API server noted of the completed requests in a namespace, by whoever made them."""
+        with (self.cluster.state.dir / "log" / "audit.jsonl").open() as lines:
+            for line in lines:
+                entry = json.loads(line)
+                about = entry.get("objectRef", {})
+                if entry["stage"] == "ResponseComplete" and about.get("namespace") == namespace:
+                    yield entry
+
     def new_namespace(self, **labels: str) -> str:
         """Create a namespace of its own for a test, ready for pods and their service account."""
         name = f"t-{uuid.uuid4().hex[:10]}"
@@ -75,12 +84,16 @@ class ControlPlane:
 
 
 @contextlib.contextmanager
-def control_plane_of_this_session() -> Iterator[ControlPlane]:
-    """Run a control plane as long as the context lives; those of sessions that died are cleared away first."""
+def control_plane_of_this_session(*, purpose: str = "") -> Iterator[ControlPlane]:
+    """Run a control plane as long as the context lives; those of sessions that died are cleared away first.
+
+    Args:
+        purpose: of one beside the session's own, for tests that would spoil that one.
+    """
     _clear_away_the_dead()
-    cluster = Cluster(f"{_PREFIX}{os.getpid()}")
+    cluster = Cluster(f"{_PREFIX}{os.getpid()}{f'-{purpose}' if purpose else ''}")
     try:
-        cluster.up(["control-plane"])
+        cluster.up(["control-plane"], audit=True)
         cluster.helm("install", "durafleet-crds", str(CRD_CHART), "--wait")
         yield ControlPlane(cluster)
     finally:
@@ -89,7 +102,7 @@ def control_plane_of_this_session() -> Iterator[ControlPlane]:
 
 def _clear_away_the_dead() -> None:
     for name in all_clusters():
-        pid = name.removeprefix(_PREFIX)
+        pid = name.removeprefix(_PREFIX).partition("-")[0]
         if name.startswith(_PREFIX) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
             Cluster(name).down()
 

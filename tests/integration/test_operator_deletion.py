@@ -1,0 +1,146 @@
+"""Letting AgentRuns go, whatever else is missing: bounded, and never at the cost of a workflow nobody knows of."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from dev.cluster.layout import ClusterError
+from tests.support.cluster import ControlPlane, control_plane_of_this_session
+from tests.support.operator import Fleet, operator_process
+from tests.support.temporal import dev_server
+from tests.support.waiting import until
+
+IMPATIENT = (
+    "-c",
+    "from durafleet.core import deletion; deletion.CANCEL_GRACE, deletion.DEADLINE = 1.0, 3.0; "
+    "from durafleet.__main__ import main; main()",
+)
+"""An operator whose minutes are seconds."""
+
+
+@pytest.fixture
+async def fleet(control_plane: ControlPlane, temporal_server: str, namespace: str) -> Fleet:
+    """A namespace with an AgentWorker `support`, and no operator yet."""
+    mine = Fleet(control_plane, namespace, await Client.connect(temporal_server))
+    mine.create_worker()
+    return mine
+
+
+@pytest.fixture
+async def running(fleet: Fleet, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """The same with an impatient operator, and with somebody who polls."""
+    async with fleet.worker():
+        with operator_process(tmp_path, fleet.env(), code=IMPATIENT):
+            yield fleet
+
+
+def delete(fleet: Fleet, name: str, *flags: str) -> None:
+    fleet.kubectl("delete", "agentrun", name, "--wait=false", *flags)
+
+
+@pytest.mark.parametrize("cascade", ["foreground", "background", "orphan"])
+async def test_a_pruned_run_ends_its_workflow_however_it_is_deleted(running: Fleet, cascade: str):
+    created = running.create_run("pruned", "Wait")
+    await running.until_state("pruned", "Running")
+    delete(running, "pruned", f"--cascade={cascade}")
+    await running.until_gone("agentrun", "pruned")
+    assert (await running.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
+
+
+async def test_without_its_worker_a_deleted_run_is_terminated_after_its_grace(fleet: Fleet, tmp_path: Path):
+    with operator_process(tmp_path, fleet.env(), code=IMPATIENT):
+        created = fleet.create_run("orphan", "Wait")
+        await fleet.until_state("orphan", "Running")
+        fleet.kubectl("delete", "agentworker", "support")
+        delete(fleet, "orphan")
+        await fleet.until_gone("agentrun", "orphan")
+    assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.TERMINATED
+
+
+async def test_with_temporal_down_a_deleted_run_goes_at_its_deadline_and_says_what_it_leaves(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+):
+    with ExitStack() as temporal:
+        address = temporal.enter_context(dev_server())
+        fleet = Fleet(control_plane, namespace, await Client.connect(address))
+        fleet.create_worker()
+        with operator_process(tmp_path, fleet.env(), code=IMPATIENT):
+            created = fleet.create_run("stranded", "Wait")
+            await fleet.until_state("stranded", "Running")
+            temporal.close()
+            delete(fleet, "stranded")
+            await fleet.until_gone("agentrun", "stranded")
+    events = json.loads(fleet.kubectl("get", "events", "-o", "json"))["items"]
+    [left] = [event for event in events if event["reason"] == "WorkflowAbandoned"]
+    assert f"temporal workflow describe --workflow-id {fleet.workflow(created).id}" in left["message"]
+
+
+async def test_a_run_that_never_started_goes_at_once_also_with_temporal_down(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+):
+    fleet = Fleet(control_plane, namespace, await Client.connect("127.0.0.1:1", lazy=True))
+    with operator_process(tmp_path, fleet.env()):
+        fleet.create_run("early", "Echo", input="hello")
+        await fleet.until_reason("agentrun", "early", "WorkerNotFound")
+        delete(fleet, "early")
+        await fleet.until_gone("agentrun", "early")
+
+
+async def test_where_the_operator_went_first_the_documented_way_out_works(fleet: Fleet, tmp_path: Path):
+    async with fleet.worker():
+        with operator_process(tmp_path, fleet.env()):
+            created = fleet.create_run("left", "Wait")
+            await fleet.until_state("left", "Running")
+        delete(fleet, "left")
+        assert fleet.find("agentrun", "left") is not None
+        fleet.kubectl("patch", "agentrun", "left", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+        await fleet.until_gone("agentrun", "left")
+        fleet.temporal("workflow", "cancel", "--workflow-id", fleet.workflow(created).id)
+        await until_closed(fleet, fleet.workflow(created).id)
+
+
+@pytest.fixture
+def another_control_plane() -> Iterator[ControlPlane]:
+    """An API server whose CRDs may be taken away."""
+    with control_plane_of_this_session(purpose="crds") as plane:
+        yield plane
+
+
+async def test_taking_the_crds_away_ends_the_workflows_and_putting_them_back_goes_on(
+    another_control_plane: ControlPlane, temporal_server: str, tmp_path: Path
+):
+    plane = another_control_plane
+    fleet = Fleet(plane, plane.new_namespace(), await Client.connect(temporal_server))
+    fleet.create_worker()
+    async with fleet.worker():
+        with operator_process(tmp_path, fleet.env()) as operator:
+            created = fleet.create_run("swept", "Wait")
+            await fleet.until_state("swept", "Running")
+            plane.kubectl("delete", "crd", "agentruns.durafleet.dev", "--timeout=60s")
+            assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
+        assert "Traceback" not in operator.output()
+        plane.kubectl("apply", "-f", "crds")
+        await until(lambda: served(plane), what="the CRD is served again")
+        with operator_process(tmp_path, fleet.env()):
+            fleet.create_run("after", "Echo", input="hello")
+            await fleet.until_state("after", "Completed")
+
+
+def served(plane: ControlPlane) -> bool:
+    try:
+        plane.kubectl("get", "agentruns", "-A")
+    except ClusterError:
+        return False
+    return True
+
+
+async def until_closed(fleet: Fleet, workflow: str) -> None:
+    def closed() -> bool:
+        described = json.loads(fleet.temporal("workflow", "describe", "-w", workflow, "-o", "json"))
+        return str(described["workflowExecutionInfo"]["status"]) != "WORKFLOW_EXECUTION_STATUS_RUNNING"
+
+    await until(closed, what="the workflow has ended")
