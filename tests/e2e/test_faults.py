@@ -9,11 +9,12 @@ def effect(name: str) -> dict[str, object]:
     return {"tools": [{"name": "record_effect", "args": {"effect": name}}]}
 
 
-def fleet_with_a_ledger(site: Site, book: Ledger, image: str) -> None:
+def fleet_with_a_ledger(site: Site, book: Ledger, image: str, **spec: object) -> None:
     site.worker(
         image=image,
         agent={"tools": [{"python": "tools:record_effect"}]},
         env=[{"name": "LEDGER_URL", "value": book.url}],
+        **spec,
     )
 
 
@@ -57,3 +58,30 @@ async def test_temporal_restarted_in_the_middle_loses_nothing(site: Site, cluste
     status = await site.until_state("through", "Completed")
     assert status["result"]["preview"] == "survived"
     assert site.executions("through") == 1
+
+
+async def test_a_failed_run_that_is_retried_repeats_no_tool(site: Site, cluster: Cluster, tools_image: str):
+    with ledger(cluster.host_address) as book:
+        fleet_with_a_ledger(site, book, tools_image, retry={"maximumAttempts": 1})
+        site.run("again", script(effect("a"), {**effect("b"), "status": [500]}, {"text": "both"}))
+        status = await site.until_state("again", "WorkflowFailed")
+        assert status["failure"]["type"] == "ModelUnavailable"
+        site.kubectl("patch", "agentrun", "again", "--type=merge", "-p", '{"spec":{"retry":{"token":"1"}}}')
+        status = await site.until_state("again", "Completed")
+    assert book.effects == ["a", "b"]
+    assert status["result"]["preview"] == "both"
+    assert [attempt["state"] for attempt in status["attempts"]] == ["WorkflowFailed"]
+
+
+async def test_a_suspended_agent_stands_still_and_goes_on_where_it_was(site: Site, cluster: Cluster, tools_image: str):
+    with ledger(cluster.host_address) as book:
+        fleet_with_a_ledger(site, book, tools_image)
+        site.run("held", script(effect("a"), {**effect("b"), "sleep": 3}, {"text": "both"}))
+        await site.until(lambda: book.effects == ["a"] and thinking(site, "held"), "one effect is there")
+        site.kubectl("patch", "agentrun", "held", "--type=merge", "-p", '{"spec":{"suspend":true}}')
+        await site.until_state("held", "Suspended")
+        assert book.effects == ["a"]
+        site.kubectl("patch", "agentrun", "held", "--type=merge", "-p", '{"spec":{"suspend":false}}')
+        status = await site.until_state("held", "Completed")
+    assert book.effects == ["a", "b"]
+    assert status["result"]["preview"] == "both"

@@ -120,7 +120,8 @@ async def test_taking_the_crds_away_ends_the_workflows_and_putting_them_back_goe
         with operator_process(tmp_path, fleet.env()) as operator:
             created = fleet.create_run("swept", "Wait")
             await fleet.until_state("swept", "Running")
-            plane.kubectl("delete", "crd", "agentruns.durafleet.dev", "--timeout=60s")
+            plane.kubectl("delete", "crd", "agentruns.durafleet.dev", "--wait=false")
+            await until(lambda: not served(plane), what="the CRD is gone")
             assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
         assert "Traceback" not in operator.output()
         plane.kubectl("apply", "-f", "crds")
