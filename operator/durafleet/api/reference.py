@@ -78,7 +78,7 @@ def _type(field: Schema) -> str:
 
 def _default(field: Schema) -> str:
     default = field.get("default")
-    if default is None or _shown_below(field):
+    if default is None or default == "" or _shown_below(field):
         return ""
     return f"`{_compact(default)}`"
 
@@ -94,7 +94,7 @@ def _shown_below(field: Schema) -> bool:
 def _compact(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_compact(item)}" for key, item in value.items()) + "}"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _bounds(field: Schema) -> str:
