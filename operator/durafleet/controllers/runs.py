@@ -18,7 +18,7 @@ from durafleet.core.actions import RunPlan, StartWorkflow
 from durafleet.core.conditions import Verdict
 from durafleet.core.execution import Execution, Target, latest
 from durafleet.core.objects import Key, Run
-from durafleet.core.retrying import went_on
+from durafleet.core.retrying import seems_to_go_on
 from durafleet.core.run_world import RunWorld, Trouble
 from durafleet.core.runs import plan_run
 from durafleet.core.starting import run_key, workflow_id
@@ -68,7 +68,7 @@ class RunController:
         run = self._world.runs.get(key) if key is not None else None
         if key is None or run is None or workflow_id(run) != execution.workflow_id:
             return None
-        if run.status.state in TERMINAL and not went_on(run, execution):
+        if run.status.state in TERMINAL and not seems_to_go_on(run, execution):
             return key
         memory = self._remember(run)
         believed = latest(memory.execution, execution)

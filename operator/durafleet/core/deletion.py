@@ -43,7 +43,7 @@ def plan_deletion(
         return _let_go(run)
     if isinstance(target, Verdict) or unreachable:
         return _wait(run, f"{_why(target)}; the AgentRun goes anyway", bound=DEADLINE, waited=waited, now=now)
-    if execution is None or execution.doubtful:
+    if execution is None or _doubtful(run, execution):
         return Plan(actions=(Describe(target, workflow_id(run)),))
     return _end(run, execution, target, waited=waited, now=now)
 
@@ -52,7 +52,11 @@ def _over(run: Run, execution: Execution | None) -> bool:
     """Whether there is nothing to end: it has ended, or what has this workflow id is not ours to end."""
     if execution is None:
         return run.status.state in TERMINAL and not asked_to_retry(run)
-    return not (execution.open or execution.doubtful) or execution.owner != owner_of(run)
+    return not (execution.open or _doubtful(run, execution)) or execution.owner != owner_of(run)
+
+
+def _doubtful(run: Run, execution: Execution) -> bool:
+    return execution.doubtful(run.status.workflow.run_id if run.status.workflow else None)
 
 
 def _end(run: Run, execution: Execution, target: Target, *, waited: float, now: datetime) -> RunPlan:

@@ -69,13 +69,16 @@ class Execution:
     def open(self) -> bool:
         return self.status in OPEN
 
-    @property
-    def doubtful(self) -> bool:
-        """Whether Temporal has to be asked before this is believed.
+    def doubtful(self, recorded: str | None) -> bool:
+        """Tell whether Temporal has to be asked before this is believed; `recorded` is the run id in the status.
 
-        A terminated row may be what a reset left behind, and only a description tells who paused.
+        A row of a list that says closed may be an execution that a reset has left behind: always
+        possible of a terminated one, and of any other than the recorded one. Only a description
+        tells who paused.
         """
-        return not self.described and self.status in {ExecutionStatus.TERMINATED, ExecutionStatus.PAUSED}
+        if self.described or self.status is ExecutionStatus.RUNNING:
+            return False
+        return self.status in {ExecutionStatus.TERMINATED, ExecutionStatus.PAUSED} or self.run_id != recorded
 
 
 def latest(before: Execution | None, seen: Execution) -> Execution:

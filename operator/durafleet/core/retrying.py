@@ -8,7 +8,7 @@ from durafleet.api.lifecycle import RETRYABLE
 from durafleet.api.run import ATTEMPTS_KEPT, AgentRunStatus, Attempt, RetryFrom
 from durafleet.api.status import ConditionType
 from durafleet.core.execution import Execution
-from durafleet.core.objects import Run, parse_time
+from durafleet.core.objects import Run
 from durafleet.core.results import truncate_utf8
 from durafleet.core.starting import owner_of
 
@@ -26,12 +26,19 @@ def went_on(run: Run, execution: Execution | None) -> bool:
 
     That is what a retry does; and who resets a failed workflow in Temporal itself means the same.
     """
+    return _is_another(run, execution) and execution is not None and execution.described
+
+
+def seems_to_go_on(run: Run, execution: Execution | None) -> bool:
+    """Tell whether a list showed another execution of such a run: a later one, or one that was left behind."""
+    return _is_another(run, execution) and execution is not None and not execution.described
+
+
+def _is_another(run: Run, execution: Execution | None) -> bool:
     ended = run.status.workflow
-    if execution is None or ended is None or run.status.state not in RETRYABLE or execution.run_id == ended.run_id:
+    if execution is None or ended is None or run.status.state not in RETRYABLE:
         return False
-    since = run.status.start_time
-    later = since is None or execution.start_time is None or execution.start_time >= parse_time(since)
-    return later and execution.owner == owner_of(run)
+    return execution.run_id != ended.run_id and execution.owner == owner_of(run)
 
 
 def reopened(run: Run) -> Run:

@@ -26,7 +26,7 @@ from durafleet.core.execution import Execution, Target
 from durafleet.core.expiry import plan_expiry
 from durafleet.core.grace import reference_grace
 from durafleet.core.objects import FINALIZER, Run, Worker
-from durafleet.core.retrying import asked_to_retry, reopened, went_on
+from durafleet.core.retrying import asked_to_retry, reopened, seems_to_go_on, went_on
 from durafleet.core.run_status import held_status, open_status, queued_status, waiting_status
 from durafleet.core.run_world import RunWorld, Trouble
 from durafleet.core.starting import (
@@ -58,11 +58,13 @@ def plan_run(run: Run, world: RunWorld, *, now: datetime) -> RunPlan:
         )
     if asked_to_retry(run):
         return try_again(run, world, now=now)
+    if run.status.state not in TERMINAL:
+        return carry_on(run, world, now=now)
+    if seems_to_go_on(run, world.execution) and isinstance(world.target, Target) and world.trouble is None:
+        return Plan(actions=(Describe(world.target, workflow_id(run)),))
     if went_on(run, world.execution):
         return carry_on(reopened(run), world, now=now)
-    if run.status.state in TERMINAL:
-        return settle(run, now=now)
-    return carry_on(run, world, now=now)
+    return settle(run, now=now)
 
 
 def carry_on(run: Run, world: RunWorld, *, now: datetime) -> RunPlan:
@@ -163,7 +165,7 @@ def follow(run: Run, execution: Execution, *, world: RunWorld, now: datetime) ->
         return wait(run, world.target, now=now)
     if world.trouble is not None:
         return endure(run, world.trouble, now=now)
-    if execution.doubtful:
+    if execution.doubtful(run.status.workflow.run_id if run.status.workflow else None):
         return Plan(actions=(Describe(world.target, workflow_id(run)),))
     if not execution.open:
         if execution.outcome is None:

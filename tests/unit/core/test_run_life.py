@@ -16,6 +16,7 @@ from durafleet.core.actions import (
     Describe,
     PauseWorkflow,
     ReadInput,
+    ReadOutcome,
     RetryWorkflow,
     RunPlan,
     StartWorkflow,
@@ -354,6 +355,19 @@ def test_what_a_gitops_tool_tracks_is_compacted_and_never_deleted():
 
 
 # What a list cannot tell
+
+
+def test_a_row_of_another_execution_of_an_ended_run_is_looked_into():
+    execution = an_execution(run_id="run-0", status=ExecutionStatus.FAILED, described=False)
+    assert kinds(plan_run(ended(), a_world(execution=execution), now=LATER)) == [Describe]
+
+
+def test_a_closed_row_of_an_execution_that_the_status_does_not_name_is_looked_into():
+    running = held(a_run(status=plan_run(held(a_run()), a_world(execution=an_execution()), now=NOON).status))
+    left_behind = an_execution(run_id="run-0", status=ExecutionStatus.FAILED, described=False)
+    assert kinds(plan_run(running, a_world(execution=left_behind), now=LATER)) == [Describe]
+    its_own = an_execution(status=ExecutionStatus.FAILED, described=False)
+    assert kinds(plan_run(running, a_world(execution=its_own), now=LATER)) == [ReadOutcome]
 
 
 def test_a_terminated_row_of_a_list_may_be_what_a_reset_left_and_is_looked_into():

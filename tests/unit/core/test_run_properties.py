@@ -188,14 +188,14 @@ def happened_in_temporal(scene: Scene, server: Execution, what: str) -> Scene:
         return replace(scene, server=None, seen=None, absent=False)
     if what == "reset":
         moved = an_execution(start_time=scene.now, run_id=f"reset-{scene.now.timestamp()}")
-        return replace(scene, server=moved, seen=moved)
+        return replace(scene, server=moved, seen=replace(moved, described=False))
     if server.open and what in {*CLOSED}:
         server = replace(server, status=ExecutionStatus(what), close_time=scene.now)
     elif server.open and what == "paused outside":
         server = replace(server, status=ExecutionStatus.PAUSED, paused_by=("alice", ""))
     elif server.open and what == "asks":
         server = replace(server, phase=RunPhase.AWAITING_APPROVAL)
-    return replace(scene, server=server, seen=server)
+    return replace(scene, server=server, seen=replace(server, described=False, paused_by=None))
 
 
 EDITS = ["suspend", "resume", "cancel", "terminate", "unstop", "retry", "delete", "status wiped", "finalizer wiped"]
