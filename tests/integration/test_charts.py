@@ -77,6 +77,11 @@ def test_the_operators_rights_hold_no_wildcard_and_no_secret(control_plane: Cont
     assert words.isdisjoint({"*", "secrets", "pods/exec", "escalate", "impersonate", "bind"})
 
 
+def test_secrets_may_be_read_one_by_one_only_where_the_values_say_so(control_plane: ControlPlane):
+    rules = render(control_plane, "inputFromSecrets.enabled=true")["ClusterRole", "/system-fleet-durafleet"]["rules"]
+    assert [rule["verbs"] for rule in rules if "secrets" in rule["resources"]] == [["get"]]
+
+
 def test_the_pod_is_taken_where_pod_security_is_restricted(control_plane: ControlPlane):
     namespace = control_plane.new_namespace(**{"pod-security.kubernetes.io__enforce": "restricted"})
     template = pod_of(render(control_plane))
@@ -184,6 +189,7 @@ def release(control_plane: ControlPlane) -> Iterator[str]:
 ALLOWED = [
     ("watch", "agentruns.durafleet.dev"),
     ("patch", "agentruns.durafleet.dev"),
+    ("delete", "agentruns.durafleet.dev"),
     ("patch", "agentruns.durafleet.dev/status"),
     ("patch", "agentworkers.durafleet.dev/status"),
     ("patch", "temporalconnections.durafleet.dev/status"),
@@ -194,7 +200,7 @@ ALLOWED = [
 ]
 DENIED = [
     ("get", "secrets"),
-    ("delete", "agentruns.durafleet.dev"),
+    ("create", "agentruns.durafleet.dev"),
     ("patch", "agentworkers.durafleet.dev"),
     ("create", "pods"),
     ("create", "pods/exec"),

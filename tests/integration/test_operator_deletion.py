@@ -10,15 +10,11 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from dev.cluster.layout import ClusterError
 from tests.support.cluster import ControlPlane, control_plane_of_this_session
-from tests.support.operator import Fleet, operator_process
+from tests.support.operator import Fleet, impatient, operator_process
 from tests.support.temporal import dev_server
 from tests.support.waiting import until
 
-IMPATIENT = (
-    "-c",
-    "from durafleet.core import deletion; deletion.CANCEL_GRACE, deletion.DEADLINE = 1.0, 3.0; "
-    "from durafleet.__main__ import main; main()",
-)
+IMPATIENT = impatient(core__deletion__CANCEL_GRACE=1.0, core__deletion__DEADLINE=3.0)
 """An operator whose minutes are seconds."""
 
 

@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from tests.support.cluster import ControlPlane
-from tests.support.operator import Fleet, condition, operator_process
+from tests.support.operator import Fleet, condition, impatient, operator_process
 from tests.support.temporal import dev_server, free_port
 from tests.support.waiting import until
 from tests.support.workflows import executions_of
@@ -142,3 +142,30 @@ async def test_a_run_waits_for_a_temporal_that_is_not_there_yet(
             async with replace(fleet, client=await Client.connect(address)).worker():
                 run = await fleet.until_state("early", "Completed")
     assert executions_of(created) == [run["status"]["workflow"]["runId"]]
+
+
+IMPATIENT = impatient(core__runs__TEMPORAL_GRACE=1.0, controllers__tracker__TEMPORAL_GRACE=1.0)
+"""An operator for which five minutes without Temporal are a second."""
+
+
+async def test_open_runs_say_that_temporal_is_away_for_long_and_go_on_when_it_is_back(
+    control_plane: ControlPlane, namespace: str, folders: Iterator[Path], tmp_path: Path
+):
+    port, database = free_port(), tmp_path / "temporal.db"
+    fleet = Fleet(control_plane, namespace, await Client.connect(f"127.0.0.1:{port}", lazy=True))
+    fleet.create_worker()
+    with operator_process(next(folders), fleet.env(), code=IMPATIENT):
+        with dev_server(port=port, database=database):
+            created = fleet.create_run("patient", "Wait")
+            before = await fleet.until_state("patient", "Running")
+        run = await fleet.until_reason("agentrun", "patient", "TemporalUnavailable")
+        assert run["status"]["state"] == "Running"
+        assert condition(run, "Stalled")["status"] == "True"
+        assert f"127.0.0.1:{port}" in condition(run, "Ready")["message"]
+        with dev_server(port=port, database=database) as address:
+            again = replace(fleet, client=await Client.connect(address))
+            run = await fleet.until_reason("agentrun", "patient", "Running")
+            assert run["status"]["workflow"] == before["status"]["workflow"]
+            async with again.worker():
+                await again.workflow(created).signal("finish", "at last")
+                await fleet.until_state("patient", "Completed")

@@ -31,6 +31,19 @@ API_VERSION = "durafleet.dev/v1alpha1"
 IMAGE = "registry.invalid/worker:1"
 
 
+def impatient(**seconds: float) -> tuple[str, str]:
+    """Return how to start an operator whose deadlines are other ones: what is written late comes at once.
+
+    Args:
+        seconds: by module and constant, below `durafleet`, as in core__grace__REFERENCE_GRACE.
+    """
+    lines = ["import importlib"]
+    for path, value in seconds.items():
+        module, _, constant = f"durafleet__{path}".rpartition("__")
+        lines.append(f"importlib.import_module({module.replace('__', '.')!r}).{constant} = {value}")
+    return "-c", "; ".join([*lines, "from durafleet.__main__ import main", "main()"])
+
+
 @dataclass(frozen=True)
 class OperatorProcess:
     """A started operator."""

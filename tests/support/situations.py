@@ -13,15 +13,11 @@ from typing import Any
 from temporalio.client import Client
 
 from tests.support.cluster import ControlPlane
-from tests.support.operator import Fleet, operator_process
+from tests.support.operator import Fleet, impatient, operator_process
 from tests.support.pods import running, set_pods, waiting
 from tests.support.temporal import free_port
 
-IMPATIENT = (
-    "-c",
-    "from durafleet.core import grace, runs; grace.REFERENCE_GRACE = runs.TEMPORAL_GRACE = 0.0; "
-    "from durafleet.__main__ import main; main()",
-)
+IMPATIENT = impatient(core__grace__REFERENCE_GRACE=0.0, core__runs__TEMPORAL_GRACE=0.0)
 
 Body = dict[str, Any]
 Situation = Callable[["Stage"], Awaitable[Body]]

@@ -42,19 +42,22 @@ def free_port() -> int:
 
 
 @contextmanager
-def dev_server(*, search_attributes: bool = True, pause: bool = True, port: int | None = None) -> Iterator[str]:
+def dev_server(
+    *, search_attributes: bool = True, pause: bool = True, port: int | None = None, database: Path | None = None
+) -> Iterator[str]:
     """Run a Temporal server; yields its address.
 
     Args:
         search_attributes: whether the operator's search attributes are registered.
         pause: whether it can pause workflows, which servers can only where it is switched on.
         port: where to listen; a free port unless given.
+        database: where workflows are kept; in memory only unless given.
     """
     address = f"127.0.0.1:{port or free_port()}"
+    command = _command(address, search_attributes=search_attributes, pause=pause)
+    command += ["--db-filename", str(database)] if database is not None else []
     with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(
-            _command(address, search_attributes=search_attributes, pause=pause), stdout=log, stderr=subprocess.STDOUT
-        )
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait_for(address, server)
         except TimeoutError as error:
