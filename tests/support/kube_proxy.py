@@ -1,0 +1,115 @@
+"""A proxy in front of the API server that a test can break: plain HTTP towards the operator, watches as streams."""
+
+import re
+import socket
+import struct
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from aiohttp import ClientSession, web
+from multidict import CIMultiDict
+
+from tests.support.faults import Drop, Fault, Moment, Reply, Script, Server
+
+_RESOURCE = re.compile(
+    r"(?:/api/v1|/apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/(?P<plural>[^/]+)(?:/(?P<name>[^/]+)(?:/(?P<sub>.+))?)?"
+)
+_OWN_HEADERS = {"host", "connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+"""Set by each hop itself."""
+_REASONS = {403: "Forbidden", 409: "Conflict", 410: "Expired", 429: "TooManyRequests", 500: "InternalError"}
+
+
+def signature_of(method: str, path: str, query: Mapping[str, str]) -> str:
+    """Name a request by verb, resource and subresource; other paths by themselves."""
+    found = _RESOURCE.fullmatch(path)
+    if found is None:
+        return f"{method} {path}"
+    verb = method
+    if query.get("watch") == "true":
+        verb = "WATCH"
+    elif method == "GET" and found["name"] is None:
+        verb = "LIST"
+    return f"{verb} {found['plural']}" + (f"/{found['sub']}" if found["sub"] else "")
+
+
+@asynccontextmanager
+async def kube_proxy(upstream: ClientSession, script: Script) -> AsyncIterator[str]:
+    """Run a proxy in front of an API server; yields the proxy's URL.
+
+    Args:
+        upstream: has the API server's URL as its base, and credentials.
+        script: what to do at which call.
+    """
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        return await _pass(request, upstream, script)
+
+    # Cancelled with its connection: a request of an operator that was killed ends with it.
+    runner = web.ServerRunner(web.Server(serve, handler_cancellation=True, access_log=None), shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
+
+
+async def _pass(request: web.BaseRequest, upstream: ClientSession, script: Script) -> web.StreamResponse:
+    signature = signature_of(request.method, request.path, request.query)
+    call = script.note(Server.KUBERNETES, signature, effect=request.method != "GET")
+    if (fault := await script.play(call, Moment.BEFORE)) is not None:
+        return _fault(request, fault)
+    async with upstream.request(
+        request.method,
+        request.rel_url,
+        headers=_passed_on(request.headers),
+        data=await request.read() or None,
+        allow_redirects=False,
+    ) as answer:
+        stream = signature.startswith("WATCH")
+        content = b"" if stream else await answer.read()
+        if (fault := await script.play(call, Moment.AFTER)) is not None:
+            return _fault(request, fault)
+        headers = _passed_on(answer.headers)
+        if not stream:
+            return web.Response(status=answer.status, headers=headers, body=content)
+        response = web.StreamResponse(status=answer.status, headers=headers)
+        with suppress(ConnectionResetError):  # whoever watched is gone
+            await response.prepare(request)
+            async for chunk in answer.content.iter_any():
+                await response.write(chunk)
+            await response.write_eof()
+        return response
+
+
+def _passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in _OWN_HEADERS)
+
+
+def _fault(request: web.BaseRequest, fault: Fault) -> web.StreamResponse:
+    match fault:
+        case Reply(status=int(status), headers=headers, body=body):
+            failure = {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "message": "as the test's script says",
+                "reason": _REASONS.get(status, ""),
+                "code": status,
+            }
+            return web.json_response(failure if body is None else dict(body), status=status, headers=headers)
+        case Drop():
+            _reset(request)
+            return web.Response()
+        case _:
+            raise TypeError(f"{fault} is no answer of the API server's")
+
+
+def _reset(request: web.BaseRequest) -> None:
+    transport = request.transport
+    if transport is None:  # whoever asked is gone already
+        return
+    connection: socket.socket = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST instead of FIN
+    transport.abort()
