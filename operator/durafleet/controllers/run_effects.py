@@ -74,11 +74,13 @@ async def _let_go(world: World, run: Run) -> None:
 async def _ask(link: Link, run: Run, memory: Memory, action: AskTemporal) -> None:
     match action:
         case StartWorkflow(request=request):
+            memory.doubt()
             await executions.start(link, request)
             memory.see(await executions.describe(link, request.workflow_id))
         case Describe(workflow_id=workflow):
             memory.see(await executions.describe(link, workflow))
         case RetryWorkflow():
+            memory.doubt()
             memory.see(await retry(link, action))
         case ReadOutcome(workflow_id=workflow, run_id=run_id):
             await _read_outcome(link, memory, workflow, run_id)

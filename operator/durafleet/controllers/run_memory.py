@@ -33,7 +33,11 @@ class Memory:
         self.execution = execution
         self.absent = execution is None
 
+    def doubt(self) -> None:
+        """Forget all about the execution: what is about to be asked for may happen even if its answer is lost."""
+        self.execution, self.absent = None, False
+
     def forget_open(self) -> None:
         """Forget an execution that may have changed; one that has closed stays as it is."""
         if self.execution is None or self.execution.open:
-            self.execution, self.absent = None, False
+            self.doubt()

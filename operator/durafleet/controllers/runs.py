@@ -73,7 +73,7 @@ class RunController:
         memory = self._remember(run)
         believed = latest(memory.execution, execution)
         if believed != memory.execution:
-            memory.execution = believed
+            memory.see(believed)
             self.queue.mark(key)
         return key
 

@@ -36,7 +36,8 @@ def plan_deletion(
     """Decide the next step of a deletion. Without our finalizer there is none."""
     if FINALIZER not in run.finalizers:
         return Plan()
-    if _over(run, execution) or absent or run.spec.deletion_policy == DeletionPolicy.ABANDON:
+    ended = (absent and execution is None) or _over(run, execution)
+    if ended or run.spec.deletion_policy == DeletionPolicy.ABANDON:
         return Plan(actions=(RemoveFinalizer(),))
     waited = (now - (run.deleted or now)).total_seconds()
     if waited >= DEADLINE:

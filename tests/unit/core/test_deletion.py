@@ -57,6 +57,10 @@ def test_a_workflow_that_temporal_does_not_know_lets_the_run_go():
     assert kinds(a_deleted(), a_world(execution=None, absent=True)) == [RemoveFinalizer]
 
 
+def test_a_workflow_that_temporal_did_not_know_before_its_start_is_cancelled():
+    assert kinds(a_deleted(), a_world(absent=True)) == [CancelWorkflow]
+
+
 def test_an_unknown_workflow_is_asked_about():
     assert kinds(a_deleted(), a_world(execution=None)) == [Describe]
 
