@@ -102,12 +102,13 @@ class Rule:
     """What to do at calls of a kind.
 
     Attributes:
+        calls: the signature of the calls that are meant, or the server of which all are.
         occurrence: the one call of the signature that is meant; None for each.
         times: how often it may still be done; None for ever.
         done: how often it was.
     """
 
-    signature: str
+    calls: str | Server
     moment: Moment
     deed: Deed
     occurrence: int | None = None
@@ -115,8 +116,12 @@ class Rule:
     done: int = 0
 
     def applies(self, call: Call, moment: Moment) -> bool:
-        wanted = (self.signature, self.moment) == (call.signature, moment) and call.occurrence > 0
-        return wanted and self.occurrence in (None, call.occurrence) and self.times != self.done
+        meant = self.calls in (call.signature, call.server) and self.occurrence in (None, call.occurrence)
+        return meant and moment is self.moment and call.occurrence > 0 and self.times != self.done
+
+    def stop(self) -> None:
+        """Apply no more."""
+        self.times = self.done
 
 
 class Script:
@@ -125,11 +130,13 @@ class Script:
     Attributes:
         calls: since `begin`.
         answered: how often a server has answered the present operator, by signature; also before `begin`.
+        streams: the watches that are open, and what resets each.
     """
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.answered: Counter[str] = Counter()
+        self.streams: list[tuple[Call, Callable[[], None]]] = []
         self._rules: list[Rule] = []
         self._begun = False
 
@@ -139,17 +146,23 @@ class Script:
 
     def at(
         self,
-        signature: str,
+        calls: str | Server,
         moment: Moment,
         deed: Deed,
         *,
         occurrence: int | None = None,
         times: int | None = 1,
     ) -> Rule:
-        """Do something at calls of a signature; of several rules that apply the first one counts."""
-        rule = Rule(signature, moment, deed, occurrence, times)
+        """Do something at calls; of several rules that apply the first one counts."""
+        rule = Rule(calls, moment, deed, occurrence, times)
         self._rules.append(rule)
         return rule
+
+    def cut(self, signature: str) -> None:
+        """Reset the connections of the open watches of a signature."""
+        for call, end in list(self.streams):
+            if call.signature == signature:
+                end()
 
     def count(self, signature: str) -> int:
         """Return how many calls of a signature there were."""

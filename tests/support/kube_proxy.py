@@ -6,10 +6,10 @@ import struct
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
-from aiohttp import ClientSession, web
+from aiohttp import ClientResponse, ClientSession, web
 from multidict import CIMultiDict
 
-from tests.support.faults import Drop, Fault, Moment, Reply, Script, Server
+from tests.support.faults import Call, Drop, Fault, Moment, Reply, Script, Server
 
 _RESOURCE = re.compile(
     r"(?:/api/v1|/apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/(?P<plural>[^/]+)(?:/(?P<name>[^/]+)(?:/(?P<sub>.+))?)?"
@@ -71,16 +71,24 @@ async def _pass(request: web.BaseRequest, upstream: ClientSession, script: Scrip
         content = b"" if stream else await answer.read()
         if (fault := await script.play(call, Moment.AFTER)) is not None:
             return _fault(request, fault)
-        headers = _passed_on(answer.headers)
         if not stream:
-            return web.Response(status=answer.status, headers=headers, body=content)
-        response = web.StreamResponse(status=answer.status, headers=headers)
+            return web.Response(status=answer.status, headers=_passed_on(answer.headers), body=content)
+        return await _stream(request, answer, call, script)
+
+
+async def _stream(request: web.BaseRequest, answer: ClientResponse, call: Call, script: Script) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=_passed_on(answer.headers))
+    stream = (call, lambda: _reset(request))
+    script.streams.append(stream)
+    try:
         with suppress(ConnectionResetError):  # whoever watched is gone
             await response.prepare(request)
             async for chunk in answer.content.iter_any():
                 await response.write(chunk)
             await response.write_eof()
-        return response
+    finally:
+        script.streams.remove(stream)
+    return response
 
 
 def _passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:

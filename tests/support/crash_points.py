@@ -1,0 +1,32 @@
+"""The moments at which an operator can die: before and after each of its calls.
+
+Nobody lists them. A call that the operator learns to make is seen when its life is lived undisturbed, and is
+covered from then on.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tests.support.faults import Call, Moment, Rule
+from tests.support.living import without_idle_repeats
+from tests.support.stage import Stage
+
+
+@dataclass(frozen=True)
+class Death:
+    """The operator is killed at a moment of a call; another one takes over."""
+
+    call: Call
+    moment: Moment
+
+    def __call__(self, stage: Stage) -> Rule:
+        return stage.script.at(self.call.signature, self.moment, stage.kill, occurrence=self.call.occurrence)
+
+    def __str__(self) -> str:
+        return f"a death {self.moment} {self.call}"
+
+
+def deaths(calls: Iterable[Call]) -> dict[str, Death]:
+    """Return all deaths that a life with these calls can meet."""
+    each = [Death(call, moment) for call in without_idle_repeats(calls) for moment in Moment]
+    return {str(death): death for death in each}

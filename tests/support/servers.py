@@ -1,0 +1,31 @@
+"""The real servers of tests that have many operators, and a worker for all of their workflows."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest_asyncio
+from temporalio.client import Client
+
+from tests.support.cluster import ControlPlane
+from tests.support.errands import errands
+from tests.support.kube_api import KubeApi, kube_api
+
+
+@dataclass(frozen=True)
+class Servers:
+    """An API server and a Temporal."""
+
+    kube: KubeApi
+    temporal: Client
+
+    @property
+    def temporal_address(self) -> str:
+        return self.temporal.service_client.config.target_host
+
+
+@pytest_asyncio.fixture(scope="session")
+async def servers(control_plane: ControlPlane, temporal_server: str) -> AsyncIterator[Servers]:
+    """The session's servers; the workflows of `errands` run on them."""
+    client = await Client.connect(temporal_server)
+    async with kube_api(control_plane.cluster.kubeconfig) as kube, errands(client):
+        yield Servers(kube, client)

@@ -1,0 +1,211 @@
+"""A namespace with an operator of its own behind proxies, and what a user does there.
+
+The operator is started again whenever it ends, as the kubelet would. Everything here is cheap enough for
+several stages at once and hundreds in a test.
+"""
+
+import asyncio
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import WorkflowHandle
+
+from durafleet.kube.resources import DEPLOYMENTS, EVENTS, RUNS, WORKERS, Resource
+from tests.support.errands import EFFECTS, TASK_QUEUE
+from tests.support.faults import Call, Drop, Fault, Script
+from tests.support.grpc_proxy import grpc_proxy
+from tests.support.kube_api import Body
+from tests.support.kube_proxy import kube_proxy
+from tests.support.operator import IMAGE, state_of
+from tests.support.servers import Servers
+from tests.support.spawn import KUBECONFIG, Spawned, spawn_operator
+from tests.support.waiting import until
+
+WATCHES = ("agentruns", "agentworkers", "temporalconnections", "deployments")
+_NAMESPACES = Resource("v1", "Namespace", "namespaces")
+_LAST = "last"
+_PAUSE = 0.2
+"""Seconds, times the number of its deaths, before an operator that ended by itself is started again."""
+
+
+class Stage:
+    """What happens in one namespace.
+
+    Attributes:
+        script: the calls of its operators, and what goes wrong with them.
+        created: the AgentRuns that were created, as the API server answered.
+        deaths: the exit codes of operators that ended by themselves.
+        patience: seconds to wait for what must come.
+    """
+
+    def __init__(self, servers: Servers, namespace: str, folder: Path) -> None:
+        self.servers = servers
+        self.namespace = namespace
+        self.folder = folder
+        self.script = Script()
+        self.created: list[Body] = []
+        self.deaths: list[int | None] = []
+        self.patience = 30.0
+        self._operators: list[Spawned] = []
+        self._killed: set[Spawned] = set()
+
+    async def create_worker(self, name: str = "support", **spec: Any) -> Body:
+        """Create an AgentWorker; the runs on it are worked on at once, without a pod."""
+        return await self._create(WORKERS, name, {"image": IMAGE, "taskQueue": TASK_QUEUE, **spec})
+
+    async def create_run(self, name: str, workflow_type: str, **spec: Any) -> Body:
+        """Create an AgentRun on AgentWorker `support` unless told otherwise."""
+        run = await self._create(RUNS, name, {"workerRef": {"name": "support"}, "workflowType": workflow_type, **spec})
+        self.created.append(run)
+        return run
+
+    async def patch_run(self, name: str, **spec: Any) -> None:
+        await self.servers.kube.patch(RUNS, self.namespace, name, {"spec": spec})
+
+    async def delete_run(self, name: str) -> None:
+        await self.servers.kube.delete(RUNS, self.namespace, name)
+
+    async def until_run(self, name: str, holds: Callable[[Body], bool], *, what: str) -> Body:
+        """Return an AgentRun once it is there and the condition holds."""
+        runs = await self.until(RUNS, lambda all_: name in all_ and holds(all_[name]), what=f"run {name} {what}")
+        return runs[name]
+
+    async def until_state(self, name: str, state: str) -> Body:
+        return await self.until_run(name, lambda run: state_of(run) == state, what=f"is {state}")
+
+    async def until_effect(self, run: Body) -> None:
+        """Return once the run's workflow is under way and has had its effect."""
+        await until(lambda: EFFECTS[workflow_id(run)] > 0, what="the workflow has had its effect", within=self.patience)
+
+    async def until_called(self, signature: str, *, times: int) -> None:
+        """Return once the operator has made calls of a signature."""
+        await until(
+            lambda: self.script.count(signature) >= times, what=f"{times} calls {signature}", within=self.patience
+        )
+
+    async def until(
+        self, resource: Resource, holds: Callable[[dict[str, Body]], bool], *, what: str
+    ) -> dict[str, Body]:
+        """Return all objects of a kind, by name, once the condition holds."""
+        return await self.servers.kube.until(resource, self.namespace, holds, what=what, within=self.patience)
+
+    async def events(self) -> list[Body]:
+        return await self.servers.kube.list(EVENTS, self.namespace)
+
+    def workflow(self, run: Body) -> WorkflowHandle[Any, Any]:
+        return self.servers.temporal.get_workflow_handle(workflow_id(run))
+
+    async def kill(self, _: Call) -> Fault:
+        """End the operator here and now; a deed for the script."""
+        operator = self._operators[-1]
+        self._killed.add(operator)
+        await operator.kill()
+        return Drop()
+
+    async def until_watching(self) -> None:
+        """Return once the present operator watches all that it has to, and all is quiet about the AgentWorkers."""
+        await until(
+            lambda: all(self.script.answered[f"WATCH {each}"] for each in WATCHES),
+            what="the operator watches",
+            within=self.patience,
+        )
+        await self.until(WORKERS, lambda all_: all(map(_has_status, all_.values())), what="the workers have a status")
+        await self.until(DEPLOYMENTS, lambda all_: all(map(_has_pods, all_.values())), what="their pods are there")
+
+    async def until_caught_up(self) -> None:
+        """Return once the present operator has gone through all that was there: what comes now is dealt with."""
+        await self.until_watching()
+        await self._create(RUNS, _LAST, {"workerRef": {"name": "support"}, "agent": "nobody", "input": ""})
+        await self.until_state(_LAST, "InvalidSpec")
+        await self.delete_run(_LAST)
+        await self.until(RUNS, lambda all_: _LAST not in all_, what="that is gone")
+
+    def output(self) -> str:
+        """Return what the operators wrote, all of them."""
+        return "\n".join(f"--- operator {n}\n{one.output()}" for n, one in enumerate(self._operators))
+
+    async def keep_operator(self, folder: Path, env: dict[str, str]) -> None:
+        """Run an operator until cancelled, and another one whenever it ends."""
+        while True:
+            self.script.answered.clear()
+            operator = spawn_operator(folder, env, log=f"operator-{len(self._operators)}.log")
+            self._operators.append(operator)
+            try:
+                await operator.ended.wait()
+            finally:
+                await operator.kill()
+            if operator not in self._killed:
+                self.deaths.append(operator.exit_code)
+                await asyncio.sleep(_PAUSE * len(self.deaths))
+
+    async def _create(self, resource: Resource, name: str, spec: dict[str, Any]) -> Body:
+        metadata = {"name": name, "namespace": self.namespace}
+        return await self.servers.kube.create(resource, {"metadata": metadata, "spec": spec})
+
+
+async def set_stage(servers: Servers, folder: Path) -> Stage:
+    """Make a stage, without an operator yet."""
+    namespace = f"t-{uuid.uuid4().hex[:10]}"
+    await servers.kube.create(_NAMESPACES, {"metadata": {"name": namespace}})
+    return Stage(servers, namespace, folder)
+
+
+@asynccontextmanager
+async def operating(stage: Stage) -> AsyncIterator[None]:
+    """Run an operator on a stage, behind proxies of its own."""
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(kube_proxy(stage.servers.kube.session, stage.script))
+        temporal = await stack.enter_async_context(grpc_proxy(stage.servers.temporal_address, stage.script))
+        folder = Path(tempfile.mkdtemp(dir=stage.folder))
+        (folder / KUBECONFIG).write_text(json.dumps(_kubeconfig(url)))
+        task = asyncio.create_task(stage.keep_operator(folder, _environment(temporal, stage.namespace)))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def workflow_id(run: Body) -> str:
+    """Return the workflow id that an AgentRun must have."""
+    metadata = run["metadata"]
+    key = run["spec"].get("idempotencyKey") or metadata["uid"]
+    return f"agent-run/{metadata['namespace']}/{metadata['name']}/{key}"
+
+
+def _has_status(worker: Body) -> bool:
+    return bool(worker.get("status", {}).get("conditions"))
+
+
+def _has_pods(deployment: Body) -> bool:
+    return bool(deployment.get("status", {}).get("replicas") == deployment["spec"]["replicas"])
+
+
+def _environment(temporal: str, namespace: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "SSL_CERT_FILE": os.devnull,  # reading all authorities costs a fifth of a start, and nothing here speaks TLS
+        "DURAFLEET_TEMPORAL_ADDRESS": temporal,
+        "DURAFLEET_WATCH_NAMESPACES": namespace,
+        "DURAFLEET_HTTP_HOST": "127.0.0.1",
+        "DURAFLEET_HTTP_PORT": "0",
+        "DURAFLEET_LOG_FORMAT": "plain",
+    }
+
+
+def _kubeconfig(url: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "proxy",
+        "clusters": [{"name": "proxy", "cluster": {"server": url}}],
+        "users": [{"name": "proxy", "user": {}}],
+        "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}],
+    }
