@@ -13,6 +13,8 @@ TASK_QUEUE = "errands"
 """One for all tests: a worker each would cost more than their lives."""
 EFFECTS: Counter[str] = Counter()
 """How often each workflow id had its effect."""
+LOWERED: set[str | None] = set()
+"""Workflow ids whose hurdle can be taken."""
 BEGUN: dict[str, set[str]] = {}
 """Run ids of the executions that a worker has begun, by workflow id."""
 
@@ -60,6 +62,23 @@ class Linger:
         self._words = words
 
 
+@workflow.defn(name="Climb")
+class Climb:
+    """Has its effect, then comes to a hurdle that may be too high."""
+
+    @workflow.run
+    async def run(self) -> str:
+        await _begin()
+        await workflow.execute_activity(take_hurdle, start_to_close_timeout=timedelta(seconds=60))
+        return "over it"
+
+
+@activity.defn(name="take-hurdle")
+async def take_hurdle() -> None:
+    if activity.info().workflow_id not in LOWERED:
+        raise ApplicationError("the hurdle is too high", type="TooHigh", non_retryable=True)
+
+
 async def _begin() -> None:
     info = workflow.info()
     BEGUN.setdefault(info.workflow_id, set()).add(info.run_id)
@@ -71,7 +90,7 @@ def errands(client: Client) -> Worker:
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[Errand, Fail, Linger],
-        activities=[take_effect],
+        workflows=[Errand, Fail, Linger, Climb],
+        activities=[take_effect, take_hurdle],
         workflow_runner=UnsandboxedWorkflowRunner(),
     )

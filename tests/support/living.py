@@ -207,7 +207,7 @@ def _wrong_events(run: Body, events: list[Body], life: Life) -> list[str]:
     return [
         f"{number} Events {reason} for one AgentRun"
         for reason, number in counts.items()
-        if number > 1 or reason not in life.events
+        if number > life.executions or reason not in life.events
     ]
 
 

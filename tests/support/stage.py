@@ -16,7 +16,7 @@ from typing import Any
 
 from temporalio.client import WorkflowHandle
 
-from durafleet.kube.resources import DEPLOYMENTS, EVENTS, RUNS, WORKERS, Resource
+from durafleet.kube.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, RUNS, WORKERS, Resource
 from tests.support.errands import EFFECTS, TASK_QUEUE
 from tests.support.faults import Call, Drop, Fault, Script
 from tests.support.grpc_proxy import grpc_proxy
@@ -64,6 +64,10 @@ class Stage:
         run = await self._create(RUNS, name, {"workerRef": {"name": "support"}, "workflowType": workflow_type, **spec})
         self.created.append(run)
         return run
+
+    async def create_config_map(self, name: str, **data: str) -> Body:
+        metadata = {"name": name, "namespace": self.namespace}
+        return await self.servers.kube.create(CONFIG_MAPS, {"metadata": metadata, "data": data})
 
     async def patch_run(self, name: str, **spec: Any) -> None:
         await self.servers.kube.patch(RUNS, self.namespace, name, {"spec": spec})

@@ -72,13 +72,15 @@ class Execution:
     def doubtful(self, recorded: str | None) -> bool:
         """Tell whether Temporal has to be asked before this is believed; `recorded` is the run id in the status.
 
-        A row of a list that says closed may be an execution that a reset has left behind: always
-        possible of a terminated one, and of any other than the recorded one. Only a description
-        tells who paused.
+        A row of a list tells less than a description: not which chain it belongs to, nor who paused
+        it. And one that says closed may be an execution that a reset has left behind: always
+        possible of a terminated one, and of any other than the recorded one.
         """
-        if self.described or self.status is ExecutionStatus.RUNNING:
+        if self.described:
             return False
-        return self.status in {ExecutionStatus.TERMINATED, ExecutionStatus.PAUSED} or self.run_id != recorded
+        if recorded is None or self.status in {ExecutionStatus.TERMINATED, ExecutionStatus.PAUSED}:
+            return True
+        return not self.open and self.run_id != recorded
 
 
 def latest(before: Execution | None, seen: Execution) -> Execution:

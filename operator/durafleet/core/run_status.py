@@ -71,7 +71,7 @@ def workflow_ref(run: Run, execution: Execution, target: Target, worker: Worker 
     return WorkflowRef(
         id=execution.workflow_id,
         run_id=execution.run_id,
-        first_run_id=execution.first_run_id,
+        first_run_id=execution.first_run_id or (before.first_run_id if before else None),
         namespace=target.namespace,
         connection=target.connection,
         task_queue=execution.task_queue or (before.task_queue if before else from_worker),
