@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crash_points import deaths
+from tests.support.crash_points import deaths, deaths_around_runs
 from tests.support.lives import LIVES
 from tests.support.living import live_with_each
 from tests.support.servers import Servers
@@ -18,7 +18,8 @@ from tests.support.servers import Servers
 
 @pytest.mark.parametrize("name", LIVES)
 async def test_a_run_that(name: str, servers: Servers, tmp_path: Path, record_property: Callable[[str, object], None]):
-    accounts = await live_with_each(LIVES[name], servers, tmp_path, mishaps=deaths)
+    life = LIVES[name]
+    accounts = await live_with_each(life, servers, tmp_path, mishaps=deaths if life.fleet else deaths_around_runs)
     disturbed = [account for account in accounts if account.mishap is not None]
     record_property("crash points", len(disturbed))
     record_property("not reached again", [each.mishap for each in disturbed if not each.reached])

@@ -12,6 +12,9 @@ from tests.support.living import without_idle_repeats
 from tests.support.stage import Stage
 
 
+_FLEET = ("agentworkers", "deployments", "pods")
+
+
 @dataclass(frozen=True)
 class Death:
     """The operator is killed at a moment of a call; another one takes over."""
@@ -30,3 +33,8 @@ def deaths(calls: Iterable[Call]) -> dict[str, Death]:
     """Return all deaths that a life with these calls can meet."""
     each = [Death(call, moment) for call in without_idle_repeats(calls) for moment in Moment]
     return {str(death): death for death in each}
+
+
+def deaths_around_runs(calls: Iterable[Call]) -> dict[str, Death]:
+    """Return the deaths at calls that are not for the AgentWorker: those are the same in every life."""
+    return deaths(call for call in calls if not any(word in call.signature for word in _FLEET))

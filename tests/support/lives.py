@@ -38,6 +38,7 @@ class Life:
         executions: how many executions each workflow id has had.
         effects: how often each workflow id had its effect.
         from_start: whether the calls of the operator's start belong to it.
+        fleet: whether it is about the AgentWorker as well.
     """
 
     drive: Callable[[Stage], Awaitable[None]]
@@ -48,6 +49,7 @@ class Life:
     executions: int = 1
     effects: int = 1
     from_start: bool = False
+    fleet: bool = False
 
 
 async def completes(stage: Stage) -> None:
@@ -209,7 +211,7 @@ LIVES = {
         events=frozenset({"Running", "Terminated"}),
     ),
     "is deleted while it runs": Life(drive=is_deleted, ends={}, closed="CANCELED"),
-    "is applied before its worker": Life(drive=is_applied_before_its_worker, prepare=nothing),
+    "is applied before its worker": Life(drive=is_applied_before_its_worker, prepare=nothing, fleet=True),
     "runs on": Life(drive=runs_on),
     "is terminated in Temporal": Life(
         drive=is_terminated_outside,
@@ -236,5 +238,5 @@ LIVES = {
     ),
     "lives no longer than its work": Life(drive=lives_no_longer_than_its_work, ends={}),
     "has its input elsewhere": Life(prepare=a_worker_and_a_prompt, drive=has_its_input_elsewhere),
-    "was there before the operator": Life(prepare=worker_and_run, drive=nothing, from_start=True),
+    "was there before the operator": Life(prepare=worker_and_run, drive=nothing, from_start=True, fleet=True),
 }

@@ -81,7 +81,7 @@ class RetryWorkflow:
 
     Attributes:
         run_id: the run that ended; if the workflow has moved on from it, nothing is to be done.
-        start: how to start anew; None if the AgentWorker that it takes is not there.
+        start: how to start anew; None if the AgentWorker or the input that it takes is not there.
     """
 
     target: Target

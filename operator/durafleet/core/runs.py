@@ -124,10 +124,10 @@ def again(run: Run, world: RunWorld, *, target: Target, run_id: str, now: dateti
     """Reset the workflow of a run, or start it anew where it cannot be reset."""
     assert run.spec.retry is not None  # asked_to_retry said so
     given, obstacle = _input(run, world)
-    if obstacle is not None:
-        return Plan(actions=(obstacle,)) if not isinstance(obstacle, Verdict) else retry_delayed(run, obstacle, now=now)
-    anew = None
-    if world.worker is not None:
+    if isinstance(obstacle, ReadInput):
+        return Plan(actions=(obstacle,))
+    anew = None  # a reset needs neither worker nor input
+    if world.worker is not None and obstacle is None:
         anew = start_again(run, world.worker, given=given, token=run.spec.retry.token)
     retry = RetryWorkflow(target, workflow_id(run), run_id, run.spec.retry.from_, anew)
     return Plan(actions=_with_finalizer(run, retry))

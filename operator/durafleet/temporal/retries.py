@@ -48,7 +48,9 @@ async def retry(link: Link, action: RetryWorkflow) -> Execution | None:
         return latest
     if latest is None or not await _reset(link, action):
         if action.start is None:
-            raise Refused("its history cannot be reset, and without its AgentWorker it cannot be started anew")
+            raise Refused(
+                "its history cannot be reset, and without its AgentWorker and its input it cannot be started anew"
+            )
         await start(link, action.start)
     return await describe(link, action.workflow_id)
 
