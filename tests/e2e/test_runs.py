@@ -143,6 +143,16 @@ async def test_an_unknown_agent_is_told_with_the_known_ones(site: Site):
     assert "agent" in message
 
 
+async def test_a_run_takes_its_input_from_a_config_map_and_goes_when_its_time_is_up(site: Site):
+    site.worker()
+    site.kubectl("create", "configmap", "prompts", f"--from-literal=weekly={script({'text': 'done'})}")
+    source = {"configMapKeyRef": {"name": "prompts", "key": "weekly"}}
+    site.run("weekly", None, inputFrom=source, ttlSecondsAfterFinished=3)  # type: ignore[arg-type]
+    status = await site.until_state("weekly", "Completed")
+    assert status["result"]["preview"] == "done"
+    await site.until(lambda: "weekly" not in site.kubectl("get", "agentruns", "-o", "name"), "the run is gone")
+
+
 @pytest.mark.parametrize("prompt", ["", None])
 async def test_an_empty_input_is_refused_at_admission(site: Site, prompt: str | None):
     site.worker()

@@ -1,5 +1,6 @@
 """The life of AgentRuns with the operator's process, the real API server and the real Temporal."""
 
+import hashlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -35,6 +36,17 @@ async def test_a_run_completes_and_its_result_is_in_the_status(fleet: Fleet):
     assert status["workflow"]["taskQueue"] == f"{fleet.namespace}/support"
     assert {"startTime", "completionTime"} <= set(status)
     await fleet.until("agentrun", "echo", lambda it: not it["metadata"].get("finalizers"), what="has no finalizer")
+
+
+async def test_a_result_far_too_long_for_a_status_is_cut_at_a_character_and_fails_nothing(fleet: Fleet):
+    fleet.create_run("flood", "Flood", input=300_000)
+    run = await fleet.until_state("flood", "Completed")
+    result, whole = run["status"]["result"], "é" * 300_000
+    assert result["preview"] == "é" * 2048
+    assert result["size"] == len(whole.encode())
+    assert result["sha256"] == hashlib.sha256(whole.encode()).hexdigest()
+    workflow = run["status"]["workflow"]
+    assert result["ref"] == f"temporal://default/{workflow['id']}?run={workflow['runId']}"
 
 
 async def test_the_workflow_says_which_run_and_which_fleet_it_belongs_to(fleet: Fleet):

@@ -11,7 +11,6 @@ from tests.support.faults import Call, Moment, Rule
 from tests.support.living import without_idle_repeats
 from tests.support.stage import Stage
 
-
 _FLEET = ("agentworkers", "deployments", "pods")
 
 

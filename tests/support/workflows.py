@@ -55,6 +55,16 @@ class Wait:
         self._words = words
 
 
+@workflow.defn(name="Flood")
+class Flood:
+    """Returns so many times two bytes."""
+
+    @workflow.run
+    async def run(self, times: int) -> str:
+        _note_execution()
+        return "é" * times
+
+
 @activity.defn(name="effect")
 async def effect(name: str) -> str:
     """Do something that shows; fails while `BROKEN` holds the name."""
@@ -125,7 +135,7 @@ def _note_execution() -> None:
     EXECUTIONS.add((info.workflow_id, info.run_id))
 
 
-WORKFLOWS = [Echo, Break, Wait, Steps, Relay, Ask]
+WORKFLOWS = [Echo, Break, Wait, Flood, Steps, Relay, Ask]
 ACTIVITIES = [effect]
 
 

@@ -117,10 +117,10 @@ def try_again(run: Run, world: RunWorld, *, now: datetime) -> RunPlan:
         return retry_delayed(run, world.trouble.verdict, now=now)
     if went_on(run, world.execution):
         return carry_on(reopened(run), world, now=now)
-    return again(run, world, target=world.target, run_id=ended.run_id or "", now=now)
+    return again(run, world, target=world.target, run_id=ended.run_id or "")
 
 
-def again(run: Run, world: RunWorld, *, target: Target, run_id: str, now: datetime) -> RunPlan:
+def again(run: Run, world: RunWorld, *, target: Target, run_id: str) -> RunPlan:
     """Reset the workflow of a run, or start it anew where it cannot be reset."""
     assert run.spec.retry is not None  # asked_to_retry said so
     given, obstacle = _input(run, world)
