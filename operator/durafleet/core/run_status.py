@@ -48,9 +48,10 @@ def waiting_status(run: Run, verdict: Verdict, *, stalled: bool, now: datetime) 
 def queued_status(run: Run, turn: Turn, *, now: datetime) -> AgentRunStatus:
     """A run that could start, were there not as many open as its worker allows."""
     position = told_position(run.status.queue_position if run.status.state == Reason.QUEUED else None, turn.position)
+    place = "Next" if position == 1 else f"Number {position}, or sooner,"
     verdict = Verdict(
         Reason.QUEUED,
-        f"Number {position} or sooner in line: AgentWorker {run.spec.worker_ref.name!r} allows {turn.limit} open runs "
+        f"{place} in line: AgentWorker {run.spec.worker_ref.name!r} allows {turn.limit} open runs "
         "(spec.maxConcurrentRuns).",
     )
     summary = Summary(succeeded="Unknown", ready="Unknown", verdict=verdict, reconciling=True)
