@@ -204,6 +204,12 @@ def test_the_next_attempt_is_followed_and_the_last_one_is_remembered():
     assert plan.status.workflow.run_id == "run-2"
 
 
+def test_a_row_that_a_list_still_shows_is_not_taken_for_the_next_attempt():
+    run = held(replace(ended(), spec=a_run(spec={"retry": {"token": "1"}}).spec))
+    left_behind = an_execution(run_id="run-0", status=ExecutionStatus.FAILED, described=False)
+    assert kinds(plan_run(run, a_world(execution=left_behind), now=LATER)) == [RetryWorkflow]
+
+
 def test_a_workflow_that_somebody_resets_in_temporal_is_followed_too():
     plan = plan_run(held(ended()), a_world(execution=an_execution(run_id="run-2", start_time=LATER)), now=LATER)
     assert says(plan)[0] == "Running"
