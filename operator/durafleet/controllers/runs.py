@@ -125,11 +125,10 @@ class RunController:
 
     def _surroundings(self, run: Run, memory: Memory, trouble: Trouble | None) -> RunWorld:
         worker = self._world.workers.get((run.namespace, run.spec.worker_ref.name))
-        target = self._world.target(run.namespace, connection_name(run, worker))
         due = memory.progress_at is None or (self._world.now() - memory.progress_at).total_seconds() >= PROGRESS_EVERY
         return RunWorld(
             worker=worker,
-            target=target,
+            target=self._target(run),
             execution=memory.execution,
             absent=memory.absent,
             trouble=trouble or self.tracker.outage(run.key),
@@ -186,14 +185,19 @@ class RunController:
         return Trouble(verdict, memory.trouble_since, final=True), None
 
     def _track(self, run: Run, memory: Memory) -> None:
-        workflow, execution = run.status.workflow, memory.execution
-        target = self._world.target(run.namespace, workflow.connection) if workflow is not None else None
-        if isinstance(target, Target) and run.deleted is None and run.status.state in RETRYABLE:
+        execution = memory.execution
+        target = self._target(run)
+        ended = run.deleted is None and run.status.workflow is not None and run.status.state in RETRYABLE
+        if isinstance(target, Target) and ended:
             self.tracker.watch_ended(run.key, target)
         elif isinstance(target, Target) and execution is not None and execution.open:
             self.tracker.watch(run.key, target, execution)
         else:
             self.tracker.drop(run.key)
+
+    def _target(self, run: Run) -> Target | Verdict:
+        worker = self._world.workers.get((run.namespace, run.spec.worker_ref.name))
+        return self._world.target(run.namespace, connection_name(run, worker))
 
     def _remember(self, run: Run) -> Memory:
         memory = self._memory.get(run.key)
