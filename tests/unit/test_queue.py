@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from durafleet.controllers.queue import LONGEST_DELAY, KeyedQueue, backoff
-from durafleet.errors import Conflict
+from durafleet.errors import Conflict, Unavailable
 
 Key = tuple[str, str]
 A, B = ("ns", "a"), ("ns", "b")
@@ -112,6 +112,27 @@ async def test_a_mark_now_overtakes_a_mark_for_later():
         queue.mark(A, delay=3600)
         queue.mark(A)
         await asyncio.wait_for(done.wait(), 5)
+
+
+async def test_a_server_that_asks_for_time_gets_it_whatever_is_marked_meanwhile():
+    loop = asyncio.get_running_loop()
+    visits: list[float] = []
+    refused, done = asyncio.Event(), asyncio.Event()
+
+    async def work(_: Key) -> None:
+        visits.append(loop.time())
+        if len(visits) == 1:
+            queue.mark(A)
+            refused.set()
+            raise Unavailable("too many requests", retry_after=0.6)
+        done.set()
+
+    async with running(work) as queue:
+        queue.mark(A)
+        await asyncio.wait_for(refused.wait(), 5)
+        queue.mark(A)
+        await asyncio.wait_for(done.wait(), 5)
+    assert visits[1] - visits[0] >= 0.6
 
 
 def test_the_wait_grows_and_is_bounded():

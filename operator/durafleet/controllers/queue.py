@@ -50,12 +50,18 @@ class KeyedQueue(Generic[K]):
         self._again: set[K] = set()  # marked while active
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self._not_before: dict[K, float] = {}  # when a server that asked for time may be asked again
         self._wakeup = asyncio.Condition()
         self.last_progress = time.monotonic()
 
     def mark(self, key: K, *, delay: float = 0.0) -> None:
-        """Ask for work on a key, now or after `delay` seconds; the earliest request wins."""
+        """Ask for work on a key, now or after `delay` seconds; the earliest request wins.
+
+        A failure's wait is cut short by this, because what was marked may mend it; a server that
+        said when to come again is not asked before.
+        """
         loop = asyncio.get_running_loop()
+        delay = max(delay, self._not_before.get(key, 0.0) - loop.time())
         if delay > 0:
             timer = self._timers.get(key)
             if key in self._since or (timer is not None and timer.when() <= loop.time() + delay):
@@ -76,6 +82,7 @@ class KeyedQueue(Generic[K]):
         """Drop what is scheduled for a key that no longer exists."""
         self._cancel_timer(key)
         self._failures.pop(key, None)
+        self._not_before.pop(key, None)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -115,6 +122,7 @@ class KeyedQueue(Generic[K]):
             self._retry(key, error)
             return
         self._failures.pop(key, None)
+        self._not_before.pop(key, None)
         if delay is not None:
             self._active.discard(key)  # a later look must not read as "marked while active"
             self.mark(key, delay=max(delay, 0.001))
@@ -126,7 +134,9 @@ class KeyedQueue(Generic[K]):
         if isinstance(error, Conflict):  # ordinary: the newer object is on its way
             delay = min(delay, 1.0)
         elif isinstance(error, Unavailable):
-            delay = max(delay, error.retry_after or 0.0)
+            if error.retry_after is not None:
+                delay = max(delay, error.retry_after)
+                self._not_before[key] = asyncio.get_running_loop().time() + delay
             logger.warning("%s %s/%s: %s; again in %.1f s", self.name, *key, error, delay)
         else:
             logger.error("%s %s/%s failed; again in %.1f s", self.name, *key, delay, exc_info=error)
