@@ -83,10 +83,20 @@ class KubeClient:
             REQUESTS.labels(method, "none").inc()
             raise Unavailable(f"the API server does not answer: {error!r}") from error
         REQUESTS.labels(method, str(answer.status)).inc()
-        content = json.loads(data) if data else {}
+        content = _read(data)
         if answer.status >= 400:
             raise _error(answer.status, content, answer.headers.get("Retry-After"))
-        return dict(content)
+        if not isinstance(content, dict):
+            raise Unavailable(f"the API server's answer is no JSON object: {content}")
+        return content
+
+
+def _read(data: bytes) -> Any:
+    """Read an answer: JSON, but for an API server that is overloaded, or what stands before it."""
+    try:
+        return json.loads(data) if data else {}
+    except ValueError:
+        return data.decode(errors="replace").strip()[:200]
 
 
 def _error(status: int, content: Any, retry_after: str | None) -> Exception:
