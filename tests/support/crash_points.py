@@ -36,4 +36,9 @@ def deaths(calls: Iterable[Call]) -> dict[str, Death]:
 
 def deaths_around_runs(calls: Iterable[Call]) -> dict[str, Death]:
     """Return the deaths at calls that are not for the AgentWorker: those are the same in every life."""
-    return deaths(call for call in calls if not any(word in call.signature for word in _FLEET))
+    return deaths(around_runs(calls))
+
+
+def around_runs(calls: Iterable[Call]) -> list[Call]:
+    """Return the calls that are not for the AgentWorker."""
+    return [call for call in calls if not any(word in call.signature for word in _FLEET)]

@@ -53,11 +53,13 @@ class Reply:
     Attributes:
         status: an HTTP status for the API server, a gRPC status for Temporal.
         body: what the API server answers with; its usual Status object unless given.
+        text: what something that is not the API server answers with.
     """
 
     status: int | grpc.StatusCode
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)

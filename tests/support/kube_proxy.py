@@ -97,6 +97,8 @@ def _passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
 
 def _fault(request: web.BaseRequest, fault: Fault) -> web.StreamResponse:
     match fault:
+        case Reply(status=int(status), headers=headers, text=str(text)):
+            return web.Response(text=text, content_type="text/html", status=status, headers=headers)
         case Reply(status=int(status), headers=headers, body=body):
             failure = {
                 "kind": "Status",

@@ -6,12 +6,14 @@ these calls, and the life is lived again with each of them. All must end like th
 
 import asyncio
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.service import RPCError
 
 from durafleet.kube.resources import RUNS
@@ -67,8 +69,9 @@ async def live(
     *,
     mishap: tuple[str, Mishap] | None = None,
     patience: float = 30,
+    operators: int = 1,
 ) -> Account:
-    """Live a life, undisturbed or with one mishap."""
+    """Live a life, undisturbed or with one mishap, and as a rule with one operator."""
     stage = await set_stage(servers, folder)
     stage.patience = patience
     rule = mishap[1](stage) if mishap is not None else None
@@ -78,11 +81,11 @@ async def live(
         await life.prepare(stage)
         if life.from_start:
             stage.script.begin()
-        async with operating(stage):
+        async with operating(stage, operators=operators):
             if not life.from_start:
                 await stage.until_watching()
                 stage.script.begin()
-            await _live_through(life, stage, disturbed=mishap is not None)
+            await _live_through(life, stage, disturbed=mishap is not None or operators > 1)
             story, wrong = await _judge(life, stage)
     except (TimeoutError, KubeError, RPCError) as error:
         wrong.append(f"{type(error).__name__}: {error}")
@@ -105,26 +108,36 @@ async def live_with_each(
     folder: Path,
     *,
     mishaps: Callable[[list[Call]], Mapping[str, Mishap]],
-    at_once: int = AT_ONCE,
-    patience: float = 30,
 ) -> list[Account]:
     """Live a life undisturbed, then with each mishap that its calls give rise to; return the accounts in that order."""
     first = await live(life, servers, _subfolder(folder, "undisturbed"))
     if first.wrong:
         return [first]
-    turnstile = asyncio.Semaphore(at_once)
-
-    async def one(number: int, mishap: tuple[str, Mishap]) -> Account:
-        async with turnstile:
-            return await live(life, servers, _subfolder(folder, str(number)), mishap=mishap, patience=patience)
-
-    others = await asyncio.gather(*(one(*each) for each in enumerate(mishaps(first.calls).items())))
-    for other in others:
-        if other.story is not None and other.story != first.story:
-            other.wrong.append(f"it ends as {other.story}, not as {first.story}")
+    turnstile = asyncio.Semaphore(AT_ONCE)
+    others = await live_again(life, servers, folder, mishaps=mishaps(first.calls), turnstile=turnstile)
     accounts = [first, *others]
-    await _compare_with_temporal(accounts, servers)
+    compare(first, others)
+    await compare_with_temporal(accounts, servers)
     return accounts
+
+
+async def live_again(
+    life: Life,
+    servers: Servers,
+    folder: Path,
+    *,
+    mishaps: Mapping[str, Mishap],
+    turnstile: asyncio.Semaphore,
+    patience: float = 30,
+) -> list[Account]:
+    """Live a life with each of some mishaps, no more at a time than the turnstile lets through."""
+
+    async def one(mishap: tuple[str, Mishap]) -> Account:
+        async with turnstile:
+            mine = Path(tempfile.mkdtemp(dir=folder))
+            return await live(life, servers, mine, mishap=mishap, patience=patience)
+
+    return await asyncio.gather(*map(one, mishaps.items()))
 
 
 def without_idle_repeats(calls: Iterable[Call]) -> list[Call]:
@@ -173,25 +186,40 @@ async def _judge(life: Life, stage: Stage) -> tuple[dict[str, str], list[str]]:
     return {name: _without_what_varies(run["status"]) for name, run in runs.items()}, wrong
 
 
-async def _compare_with_temporal(accounts: list[Account], servers: Servers) -> None:
-    """Compare the executions that Temporal lists with those that there must be.
+def compare(first: Account, others: Iterable[Account]) -> None:
+    """Add to accounts of a life what differs from the undisturbed one."""
+    for other in others:
+        if other.story is not None and other.story != first.story:
+            other.wrong.append(f"it ends as {other.story}, not as {first.story}")
 
-    Once for all lives: the list lags behind, so the later it is asked for the more it shows.
+
+async def compare_with_temporal(accounts: list[Account], servers: Servers) -> None:
+    """Add to accounts where Temporal lists other executions than there must be.
+
+    Once for all of them: the list lags behind, so the later it is asked for the more it shows.
     """
     wanted = {key: number for account in accounts for key, number in account.workflows.items()}
-    found: Counter[str] = Counter()
     deadline = asyncio.get_running_loop().time() + 30
-    while not all(found[key] >= number for key, number in wanted.items()):
-        if asyncio.get_running_loop().time() > deadline:
-            break
+    found = await _executions(servers)
+    while any(found[key] < number for key, number in wanted.items()) and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.1)
-        found.clear()
-        async for execution in servers.temporal.list_workflows('WorkflowId STARTS_WITH "agent-run/"', page_size=1000):
-            found[execution.id] += 1
+        found = await _executions(servers)
     for account in accounts:
         for key, number in account.workflows.items():
             if found[key] != number:
                 account.wrong.append(f"Temporal lists {found[key]} executions of {key}, not {number}")
+
+
+async def _executions(servers: Servers) -> Counter[str]:
+    """Count the executions of each workflow id. Raw: the SDK's own enum breaks on paused workflows."""
+    found: Counter[str] = Counter()
+    request = ListWorkflowExecutionsRequest(namespace="default", page_size=1000)
+    while True:
+        answer = await servers.temporal.workflow_service.list_workflow_executions(request)
+        found.update(info.execution.workflow_id for info in answer.executions)
+        request.next_page_token = answer.next_page_token
+        if not answer.next_page_token:
+            return found
 
 
 def _over(runs: Mapping[str, Body], ends: Mapping[str, str]) -> bool:

@@ -10,7 +10,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Stage:
         created: the AgentRuns that were created, as the API server answered.
         deaths: the exit codes of operators that ended by themselves.
         patience: seconds to wait for what must come.
+        operators: how many there are to be.
     """
 
     def __init__(self, servers: Servers, namespace: str, folder: Path) -> None:
@@ -54,6 +55,7 @@ class Stage:
         self.patience = 30.0
         self._operators: list[Spawned] = []
         self._killed: set[Spawned] = set()
+        self.operators = 0
 
     async def create_worker(self, name: str = "support", **spec: Any) -> Body:
         """Create an AgentWorker; the runs on it are worked on at once, without a pod."""
@@ -74,6 +76,19 @@ class Stage:
 
     async def delete_run(self, name: str) -> None:
         await self.servers.kube.delete(RUNS, self.namespace, name)
+
+    async def wipe_status(self, name: str) -> None:
+        """Take an AgentRun's whole status away."""
+        status = (await self.run(name))["status"]
+        await self.servers.kube.patch(RUNS, self.namespace, name, {"status": dict.fromkeys(status)}, sub="status")
+
+    async def wipe_metadata(self, name: str, *fields: str) -> None:
+        """Take annotations, labels or finalizers of an AgentRun away."""
+        await self.servers.kube.patch(RUNS, self.namespace, name, {"metadata": dict.fromkeys(fields)})
+
+    async def run(self, name: str) -> Body:
+        """Return an AgentRun as it is now."""
+        return next(run for run in await self.servers.kube.list(RUNS, self.namespace) if _name(run) == name)
 
     async def until_run(self, name: str, holds: Callable[[Body], bool], *, what: str) -> Body:
         """Return an AgentRun once it is there and the condition holds."""
@@ -113,9 +128,9 @@ class Stage:
         return Drop()
 
     async def until_watching(self) -> None:
-        """Return once the present operator watches all that it has to, and all is quiet about the AgentWorkers."""
+        """Return once each operator watches all that it has to, and all is quiet about the AgentWorkers."""
         await until(
-            lambda: all(self.script.answered[f"WATCH {each}"] for each in WATCHES),
+            lambda: all(self.script.answered[f"WATCH {each}"] >= self.operators for each in WATCHES),
             what="the operator watches",
             within=self.patience,
         )
@@ -161,20 +176,23 @@ async def set_stage(servers: Servers, folder: Path) -> Stage:
 
 
 @asynccontextmanager
-async def operating(stage: Stage) -> AsyncIterator[None]:
-    """Run an operator on a stage, behind proxies of its own."""
+async def operating(stage: Stage, *, operators: int = 1) -> AsyncIterator[None]:
+    """Run an operator on a stage, or several that are alike, behind proxies of their own."""
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(kube_proxy(stage.servers.kube.session, stage.script))
         temporal = await stack.enter_async_context(grpc_proxy(stage.servers.temporal_address, stage.script))
         folder = Path(tempfile.mkdtemp(dir=stage.folder))
         (folder / KUBECONFIG).write_text(json.dumps(_kubeconfig(url)))
-        task = asyncio.create_task(stage.keep_operator(folder, _environment(temporal, stage.namespace)))
+        env = _environment(temporal, stage.namespace)
+        stage.operators += operators
+        tasks = [asyncio.create_task(stage.keep_operator(folder, env)) for _ in range(operators)]
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            stage.operators -= operators
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
 
 def workflow_id(run: Body) -> str:
@@ -182,6 +200,10 @@ def workflow_id(run: Body) -> str:
     metadata = run["metadata"]
     key = run["spec"].get("idempotencyKey") or metadata["uid"]
     return f"agent-run/{metadata['namespace']}/{metadata['name']}/{key}"
+
+
+def _name(body: Body) -> str:
+    return str(body["metadata"]["name"])
 
 
 def _has_status(worker: Body) -> bool:
