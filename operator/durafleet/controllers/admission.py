@@ -71,8 +71,8 @@ class Admission:
             return None
         line = self._lines[_worker_key(run)]
         ahead = bisect.bisect_left(line.waiting, (self._rank(run), run.key))
-        others = len(line.holding - {run.key}) if run.key in line.holding else len(line.holding)
-        return Turn(position=ahead + 1, limit=limit, free=run.key in line.holding or others + ahead < limit)
+        free = run.key in line.holding or len(line.holding) + ahead < limit
+        return Turn(position=ahead + 1, limit=limit, free=free)
 
     def reserve(self, run: Run) -> None:
         """Give the run a place before its AgentRun shows it."""

@@ -114,6 +114,3 @@ async def _pause(link: Link, run: Run, memory: Memory, workflow: str, run_id: st
         memory.unpausable = run.generation
         return
     memory.see(await executions.describe(link, workflow))
-
-
-__all__ = ["TemporalTrouble", "perform"]

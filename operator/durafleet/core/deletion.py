@@ -18,7 +18,7 @@ from durafleet.core.actions import (
 from durafleet.core.conditions import Verdict
 from durafleet.core.execution import Execution, ExecutionStatus, Target
 from durafleet.core.objects import FINALIZER, Run
-from durafleet.core.retrying import asked_to_retry
+from durafleet.core.retrying import asked_to_retry, is_doubtful
 from durafleet.core.run_status import waiting_status
 from durafleet.core.starting import owner_of, workflow_id
 
@@ -44,7 +44,7 @@ def plan_deletion(
         return _let_go(run)
     if isinstance(target, Verdict) or unreachable:
         return _wait(run, f"{_why(target)}; the AgentRun goes anyway", bound=DEADLINE, waited=waited, now=now)
-    if execution is None or _doubtful(run, execution):
+    if execution is None or is_doubtful(run, execution):
         return Plan(actions=(Describe(target, workflow_id(run)),))
     return _end(run, execution, target, waited=waited, now=now)
 
@@ -53,11 +53,7 @@ def _over(run: Run, execution: Execution | None) -> bool:
     """Whether there is nothing to end: it has ended, or what has this workflow id is not ours to end."""
     if execution is None:
         return run.status.state in TERMINAL and not asked_to_retry(run)
-    return not (execution.open or _doubtful(run, execution)) or execution.owner != owner_of(run)
-
-
-def _doubtful(run: Run, execution: Execution) -> bool:
-    return execution.doubtful(run.status.workflow.run_id if run.status.workflow else None)
+    return not (execution.open or is_doubtful(run, execution)) or execution.owner != owner_of(run)
 
 
 def _end(run: Run, execution: Execution, target: Target, *, waited: float, now: datetime) -> RunPlan:

@@ -21,6 +21,11 @@ def asked_to_retry(run: Run) -> bool:
     return token is not None and token != run.status.retry_token and run.status.state in RETRYABLE
 
 
+def is_doubtful(run: Run, execution: Execution) -> bool:
+    """Tell whether Temporal has to be asked before this is believed of the run's workflow."""
+    return execution.doubtful(run.status.workflow.run_id if run.status.workflow else None)
+
+
 def went_on(run: Run, execution: Execution | None) -> bool:
     """Tell whether the workflow of a run that ended without success is at a later execution.
 

@@ -26,7 +26,7 @@ from durafleet.core.execution import Execution, Target
 from durafleet.core.expiry import plan_expiry
 from durafleet.core.grace import reference_grace
 from durafleet.core.objects import FINALIZER, Run, Worker
-from durafleet.core.retrying import asked_to_retry, reopened, seems_to_go_on, went_on
+from durafleet.core.retrying import asked_to_retry, is_doubtful, reopened, seems_to_go_on, went_on
 from durafleet.core.run_status import held_status, open_status, queued_status, waiting_status
 from durafleet.core.run_world import RunWorld, Trouble
 from durafleet.core.starting import (
@@ -165,7 +165,7 @@ def follow(run: Run, execution: Execution, *, world: RunWorld, now: datetime) ->
         return wait(run, world.target, now=now)
     if world.trouble is not None:
         return endure(run, world.trouble, now=now)
-    if execution.doubtful(run.status.workflow.run_id if run.status.workflow else None):
+    if is_doubtful(run, execution):
         return Plan(actions=(Describe(world.target, workflow_id(run)),))
     if not execution.open:
         if execution.outcome is None:
@@ -173,7 +173,7 @@ def follow(run: Run, execution: Execution, *, world: RunWorld, now: datetime) ->
         return closed_status(run, execution, world.target, world.worker, now=now)
     action, obstacle = control(run, execution, target=world.target, pausable=world.pausable)
     if action is not None:
-        return Plan(actions=(action,) if FINALIZER in run.finalizers else (AddFinalizer(), action))
+        return Plan(actions=_with_finalizer(run, action))
     if FINALIZER not in run.finalizers:
         return Plan(actions=(AddFinalizer(),))
     return open_status(

@@ -79,19 +79,27 @@ def invalid_input(spec: AgentRunSpec, given: object, *, where: str) -> Verdict |
     return None
 
 
-def invalid_timeouts(run: Run, worker: Worker) -> Verdict | None:
-    """Say what is wrong with the run's timeouts over its worker's, None if nothing is: CEL sees only one of the two."""
-    merged = timeouts_of(run, worker)
+def out_of_order(timeouts: Timeouts) -> str | None:
+    """Say which timeouts contradict each other, None if none do: the CRD's rule, for what it could not see."""
     heartbeat, activity, workflow = (
-        parse_duration(text) for text in (merged.heartbeat, merged.activity, merged.workflow)
+        parse_duration(text) for text in (timeouts.heartbeat, timeouts.activity, timeouts.workflow)
     )
     if heartbeat < activity < workflow:
         return None
+    return (
+        f"heartbeat ({timeouts.heartbeat}) must be shorter than activity ({timeouts.activity}), and that shorter than "
+        f"workflow ({timeouts.workflow})."
+    )
+
+
+def invalid_timeouts(run: Run, worker: Worker) -> Verdict | None:
+    """Say what is wrong with the run's timeouts over its worker's, None if nothing is: CEL sees only one of the two."""
+    if (conflict := out_of_order(timeouts_of(run, worker))) is None:
+        return None
     return Verdict(
         Reason.INVALID_SPEC,
-        f"spec.timeouts over those of AgentWorker {worker.name!r}: heartbeat ({merged.heartbeat}) must be shorter than "
-        f"activity ({merged.activity}), and that shorter than workflow ({merged.workflow}). Set the others in "
-        f"spec.timeouts too, and {_NEW_NAME}.",
+        f"spec.timeouts over those of AgentWorker {worker.name!r}: {conflict} Set the others in spec.timeouts too, "
+        f"and {_NEW_NAME}.",
     )
 
 

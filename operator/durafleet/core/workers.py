@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from durafleet.api.durations import parse_duration
 from durafleet.api.status import ConditionType, Reason
 from durafleet.api.worker import AgentWorkerStatus
 from durafleet.core.actions import Announcement, ApplyObject, DeleteObject, Plan, WorkerPlan
@@ -21,6 +20,7 @@ from durafleet.core.deployment import (
 from durafleet.core.execution import Target
 from durafleet.core.grace import reference_grace
 from durafleet.core.objects import Worker
+from durafleet.core.starting import out_of_order
 from durafleet.core.targets import fleet_of, task_queue_of
 
 LOOK_AGAIN = 2.0
@@ -113,17 +113,8 @@ def invalid_worker(worker: Worker, defaults: WorkerDefaults) -> Verdict | None:
 
 def _bad_timeouts(worker: Worker) -> Verdict | None:
     """Repeat the CRD's rule for objects that were stored before the rule was."""
-    timeouts = worker.spec.timeouts
-    heartbeat, activity, workflow = (
-        parse_duration(text) for text in (timeouts.heartbeat, timeouts.activity, timeouts.workflow)
-    )
-    if heartbeat < activity < workflow:
-        return None
-    return Verdict(
-        Reason.INVALID_SPEC,
-        f"spec.timeouts: heartbeat ({timeouts.heartbeat}) must be shorter than activity ({timeouts.activity}), and "
-        f"that shorter than workflow ({timeouts.workflow}).",
-    )
+    conflict = out_of_order(worker.spec.timeouts)
+    return Verdict(Reason.INVALID_SPEC, f"spec.timeouts: {conflict}") if conflict is not None else None
 
 
 def _apply(
