@@ -45,7 +45,7 @@ class Cluster:
         self._say = say
         self.state = State(name)
 
-    def up(self, parts: Collection[str] = PARTS, *, audit: bool = False) -> None:
+    def up(self, parts: Collection[str] = PARTS, *, audit: bool = False, temporal_in_memory: bool = False) -> None:
         """Bring up parts, those that run already left alone.
 
         Raises:
@@ -59,7 +59,7 @@ class Cluster:
             if pods or "control-plane" in parts:
                 self._start_kubernetes(pods=pods, audit=audit)
             if "temporal" in parts:
-                self._start_temporal()
+                self._start_temporal(in_memory=temporal_in_memory)
             if "model" in parts:
                 self._start_model()
             if "images" in parts:
@@ -208,11 +208,11 @@ class Cluster:
         with opener.open(f"http://{self.state.network.node}:8181/ready", timeout=2) as answer:
             return bool(answer.status == 200)
 
-    def _start_temporal(self) -> None:
+    def _start_temporal(self, *, in_memory: bool) -> None:
         server = self.temporal
         if server.pid is None:
             self._say("starting Temporal with its UI")
-        server.start()
+        server.start(in_memory=in_memory)
         if self.running:
             listens = int(server.address.rpartition(":")[2])
             ports = [{"name": "grpc", "port": TEMPORAL_PORT, "targetPort": listens, "protocol": "TCP"}]

@@ -56,10 +56,10 @@ class Temporal:
     def pid(self) -> int | None:
         return running(self._state, NAME)
 
-    def start(self) -> None:
-        """Start the server unless it runs; return when it answers."""
+    def start(self, *, in_memory: bool = False) -> None:
+        """Start the server unless it runs; return when it answers. In memory, its workflows end with it."""
         if self.pid is None:
-            spawn(self._state, NAME, self._command(), env={"HOME": str(self._state.dir)})
+            spawn(self._state, NAME, self._command(in_memory=in_memory), env={"HOME": str(self._state.dir)})
         wait_until("Temporal", self._answers, seconds=60, log=self._state.log(NAME), alive=lambda: self.pid is not None)
 
     def stop(self) -> None:
@@ -80,19 +80,22 @@ class Temporal:
         done = subprocess.run([binary(), *arguments], env=env, check=True, capture_output=True, text=True)
         return done.stdout
 
-    def _command(self) -> list[str | Path]:
+    def _command(self, *, in_memory: bool) -> list[str | Path]:
         # The server's parts find each other on the loopback, whatever address it binds: beside a cluster it
         # therefore binds all of them. It knows no passwords; keep this machine's firewall in mind.
         bind = self.host if self.host == "127.0.0.1" else "0.0.0.0"
         port = self.address.rpartition(":")[2]
         ui = self.ui.rpartition(":")[2]
+        database: list[str | Path] = [
+            "--db-filename", self._state.dir / "temporal.db",
+            "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal",
+        ]  # fmt: skip
         return [
             binary(), "server", "start-dev", "--ip", bind, "--port", port,
             "--ui-ip", self.host, "--ui-port", ui, "--http-port", str(free_port()),
             "--metrics-port", str(free_port()), "--log-level", "error",
-            "--db-filename", self._state.dir / "temporal.db",
-            "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal",
             "--dynamic-config-value", "frontend.WorkflowPauseEnabled=true",
+            *([] if in_memory else database),
         ]  # fmt: skip
 
     def _port(self, fact: str, usual: int) -> int:

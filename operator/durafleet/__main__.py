@@ -9,6 +9,8 @@ import os
 import sys
 from typing import NoReturn
 
+import uvloop
+
 from durafleet.app import main as run_operator
 from durafleet.config import load_settings
 from durafleet.errors import ConfigurationError
@@ -20,7 +22,8 @@ def main() -> None:
     try:
         settings = load_settings()
         configure_logging(level=settings.log_level, style=settings.log_format)
-        asyncio.run(run_operator(settings))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run_operator(settings))
         _leave(0)
     except ConfigurationError as error:
         print(f"durafleet-operator: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ from durafleet.controllers.connections import ConnectionController
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.workers import WorkerController
 from durafleet.core.deployment import WORKER_LABEL
+from durafleet.stateless import NoLastState, NoProgress
 
 
 class Controllers(Protocol):
@@ -54,6 +55,7 @@ def settings() -> kopf.OperatorSettings:
     """Return Kopf's settings; the reason of each stands beside it."""
     result = kopf.OperatorSettings()
     result.posting.enabled = False  # Events are ours, and few
+    result.persistence.diffbase_storage, result.persistence.progress_storage = NoLastState(), NoProgress()
     result.peering.standalone = True  # leadership is not Kopf's affair
     result.scanning.disabled = True  # CRDs are installed before the operator; saves a watch and a permission
     result.queueing.idle_timeout = 0.5  # a task and a queue per object live that long after an event

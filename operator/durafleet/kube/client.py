@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio import config as kube_config
@@ -51,6 +52,8 @@ class KubeClient:
                 f"No Kubernetes credentials: {error}. Run in a pod with a service account, or set KUBECONFIG."
             ) from error
         configuration.connection_pool_maxsize = 64
+        configuration.proxy = configuration.proxy or _proxy_of(configuration.host)
+        configuration.client_session_kwargs = {"trust_env": False}
         return cls(ApiClient(configuration=configuration))
 
     async def close(self) -> None:
@@ -89,6 +92,16 @@ class KubeClient:
         if not isinstance(content, dict):
             raise Unavailable(f"the API server's answer is no JSON object: {content}")
         return content
+
+
+def _proxy_of(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL.
+
+    Found once. Left to the client (`trust_env`), it and ~/.netrc are looked up at each request, the latter in
+    a thread: a fifth of the operator's time under load.
+    """
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _read(data: bytes) -> Any:

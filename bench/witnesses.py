@@ -1,0 +1,149 @@
+"""What the servers say of a measurement: the API server's counters, the operator's, and Temporal's own records."""
+
+import asyncio
+import math
+import re
+import statistics
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
+
+from bench.ground import Ground
+from bench.load import Key, Seen
+
+_SERIES = re.compile(r"^([a-z_]+)\{(.*)\} ([0-9.e+-]+)$")
+_LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
+_WRITES = {"POST", "PUT", "PATCH", "DELETE", "APPLY"}
+
+
+def series(text: str, name: str) -> list[tuple[dict[str, str], float]]:
+    """Return the labels and values of one metric in Prometheus' text format."""
+    found = []
+    for line in text.splitlines():
+        if line.startswith(name) and (match := _SERIES.match(line)) and match[1] == name:
+            found.append((dict(_LABEL.findall(match[2])), float(match[3])))
+    return found
+
+
+async def api_writes(ground: Ground) -> Counter[str]:
+    """Return how many writes the API server has taken, by resource and subresource, whoever sent them."""
+    async with ground.kube.session.get("/metrics", headers={"Accept-Encoding": "identity"}) as answer:
+        text = (await answer.read()).decode()
+    counts: Counter[str] = Counter()
+    for labels, value in series(text, "apiserver_request_total"):
+        if labels["verb"] in _WRITES:
+            counts["/".join(filter(None, (labels["resource"], labels["subresource"])))] += int(value)
+    return counts
+
+
+async def operator_counters(port: int, name: str, label: str) -> Counter[str]:
+    """Return one of the operator's own counters by one of its labels; empty if it does not answer."""
+
+    def read() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:  # noqa: S310
+            return str(answer.read().decode())
+
+    try:
+        text = await asyncio.to_thread(read)
+    except OSError:
+        return Counter()
+    counts: Counter[str] = Counter()
+    for labels, value in series(text, name):
+        counts[labels[label]] += int(value)
+    return counts
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Start and close of one workflow execution, Unix time in seconds; `closed` is 0 while it is open."""
+
+    key: Key
+    started: float
+    closed: float
+
+
+async def executions(ground: Ground, namespaces: Iterable[str]) -> list[Execution]:
+    """Return every execution that Temporal has for the AgentRuns of these namespaces."""
+    found = []
+    for namespace in namespaces:
+        token = b""
+        while True:
+            request = ListWorkflowExecutionsRequest(
+                namespace="default",
+                page_size=1000,
+                next_page_token=token,
+                query=f'WorkflowId STARTS_WITH "agent-run/{namespace}/"',
+            )
+            answer = await ground.temporal.workflow_service.list_workflow_executions(request)
+            for info in answer.executions:
+                _, kube_namespace, name, _ = info.execution.workflow_id.split("/")
+                closed = info.close_time.ToNanoseconds() / 1e9 if info.HasField("close_time") else 0.0
+                found.append(Execution((kube_namespace, name), info.start_time.ToNanoseconds() / 1e9, closed))
+            token = answer.next_page_token
+            if not token:
+                break
+    return found
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a set of runs.
+
+    Attributes:
+        start_ms: from the create being sent to the workflow's start, of each run.
+        terminal_ms: from the workflow's close to the terminal status at the client, of each run.
+        duplicates: executions beyond the first of a run.
+        lost: runs without an execution, or without a terminal status.
+        seconds: from the first create to the last terminal status.
+    """
+
+    start_ms: list[float]
+    terminal_ms: list[float]
+    duplicates: int
+    lost: int
+    seconds: float
+
+    def summary(self) -> dict[str, float]:
+        """Return medians and tails, in milliseconds."""
+        figures: dict[str, float] = {"duplicates": self.duplicates, "lost": self.lost}
+        for name, values in (("start", self.start_ms), ("terminal", self.terminal_ms)):
+            figures[f"{name}_p50_ms"] = percentile(values, 50)
+            figures[f"{name}_p99_ms"] = percentile(values, 99)
+        return figures
+
+
+async def judge(ground: Ground, seen: Seen, keys: Sequence[Key]) -> Verdict:
+    """Bring together what the client and what Temporal saw of these runs."""
+    rows = await executions(ground, {namespace for namespace, _ in keys})
+    wanted = set(keys)
+    by_key = {row.key: row for row in rows if row.key in wanted}
+    ended = [key for key in keys if key in seen.ended and seen.states[key] == "Completed"]
+    began = min(seen.created[key] for key in keys)
+    return Verdict(
+        start_ms=[(by_key[key].started - seen.created[key]) * 1000 for key in keys if key in by_key],
+        terminal_ms=[(seen.ended[key] - by_key[key].closed) * 1000 for key in ended if key in by_key],
+        duplicates=sum(row.key in wanted for row in rows) - len(by_key),
+        lost=len(keys) - sum(key in by_key for key in ended),
+        seconds=max((seen.ended[key] for key in ended), default=math.nan) - began,
+    )
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return a percentile by nearest rank; NaN of nothing."""
+    if not values:
+        return math.nan
+    ordered = sorted(values)
+    return round(ordered[min(math.ceil(len(ordered) * percent / 100), len(ordered)) - 1], 2)
+
+
+def middle(values: Sequence[float]) -> dict[str, float]:
+    """Return the median of repeats, and how far they lie apart."""
+    return {
+        "median": round(statistics.median(values), 3),
+        "least": round(min(values), 3),
+        "most": round(max(values), 3),
+        "repeats": len(values),
+    }
