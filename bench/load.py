@@ -51,6 +51,8 @@ class Seen:
         """Wait until these have ended, or the time is up; return how many have.
 
         Args:
+            keys: of AgentRuns.
+            within: seconds.
             idle: is called about once a second.
         """
         wanted = list(keys)

@@ -64,7 +64,11 @@ class Process:
         join = group.join if group is not None else None
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env=self._env, stdout=log, stderr=log, preexec_fn=join  # noqa: PLW1509 - one write
+                self._command,
+                env=self._env,
+                stdout=log,
+                stderr=log,
+                preexec_fn=join,  # noqa: PLW1509 - one write
             )
 
     def stop(self, sign: int = signal.SIGTERM) -> None:

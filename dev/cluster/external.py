@@ -21,7 +21,13 @@ _NAMED = {"operator": "DURAFLEET_OPERATOR_IMAGE", "worker": "DURAFLEET_WORKER_IM
 class ExternalCluster(Cluster):
     """The cluster of the current kubectl context."""
 
-    def up(self, parts: Collection[str] = PARTS, *, audit: bool = False) -> None:  # noqa: ARG002 - nothing to start
+    def up(  # nothing to start, so nothing to choose
+        self,
+        parts: Collection[str] = PARTS,  # noqa: ARG002
+        *,
+        audit: bool = False,  # noqa: ARG002
+        temporal_in_memory: bool = False,  # noqa: ARG002
+    ) -> None:
         """Check that the cluster answers, and that the demo's needs are met.
 
         Raises:

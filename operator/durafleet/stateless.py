@@ -4,6 +4,8 @@ Only `on.event` is used, which needs neither. Kopf's own storages would neverthe
 object that a watch brings (about a tenth of what an event costs), and could write annotations.
 """
 
+# ruff: noqa: ARG002 - the signatures are Kopf's
+
 from collections.abc import Iterable
 from typing import Any
 

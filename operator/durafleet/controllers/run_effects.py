@@ -75,8 +75,8 @@ async def _ask(link: Link, run: Run, memory: Memory, action: AskTemporal) -> Non
     match action:
         case StartWorkflow(request=request):
             memory.doubt()
-            await executions.start(link, request)
-            memory.see(await executions.describe(link, request.workflow_id))
+            started = await executions.start(link, request)
+            memory.see(started or await executions.describe(link, request.workflow_id))
         case Describe(workflow_id=workflow):
             memory.see(await executions.describe(link, workflow))
         case RetryWorkflow():

@@ -164,8 +164,8 @@ class RunController:
         execution = memory.execution
         if status.state == run.status.state or execution is None:
             return
-        if run.status.start_time is None and execution.start_time is not None:
-            STARTED.observe(max((execution.start_time - run.created).total_seconds(), 0.0))
+        if run.status.start_time is None and execution.began is not None:
+            STARTED.observe(max((execution.began - run.created).total_seconds(), 0.0))
         if status.state in TERMINAL:
             FINISHED.labels(status.state).inc()
             if execution.close_time is not None:

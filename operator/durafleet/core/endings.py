@@ -44,7 +44,7 @@ def closed_status(run: Run, execution: Execution, target: Target, worker: Worker
     )
     fields: dict[str, Any] = {
         "workflow": workflow_ref(run, execution, target, worker),
-        "start_time": format_time(execution.start_time) if execution.start_time else run.status.start_time,
+        "start_time": format_time(execution.began) if execution.began else run.status.start_time,
         "completion_time": format_time(execution.close_time) if execution.close_time else format_time(now),
         "result": summarise_result(outcome.result, ref=result_ref(execution, target))
         if outcome and completed
@@ -58,8 +58,8 @@ def closed_status(run: Run, execution: Execution, target: Target, worker: Worker
 
 def _closing_words(execution: Execution, *, by_spec: bool) -> str:
     took = ""
-    if execution.start_time and execution.close_time:
-        span = max(execution.close_time - execution.start_time, timedelta(0))
+    if execution.began and execution.close_time:
+        span = max(execution.close_time - execution.began, timedelta(0))
         took = f" after {format_duration(span)}"
     failure = execution.outcome.failure if execution.outcome else None
     match execution.status:

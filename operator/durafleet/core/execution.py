@@ -46,6 +46,8 @@ class Execution:
         paused_by: identity and reason of who paused it; known only if described.
         outcome: read once after the execution closed; None before.
         problem: why its workflow tasks keep failing, in Temporal's words; None if they do not.
+        answered: when Temporal answered our start, by our clock; it stands in for the start time until
+            Temporal has told that, but never decides which of two executions is the later.
     """
 
     workflow_id: str
@@ -64,6 +66,11 @@ class Execution:
     progress: Progress | None = None
     problem: str | None = None
     outcome: Outcome | None = None
+    answered: datetime | None = None
+
+    @property
+    def began(self) -> datetime | None:
+        return self.start_time or self.answered
 
     @property
     def open(self) -> bool:

@@ -95,12 +95,20 @@ def open_status(
     state = (summary.state or summary.verdict).reason
     fields: dict[str, Any] = {
         "workflow": workflow_ref(run, execution, target, worker),
-        "start_time": format_time(execution.start_time) if execution.start_time else run.status.start_time,
+        "start_time": _start_time(run, execution),
     }
     if progress_due and execution.progress is not None:
         fields["progress"] = execution.progress
     status = with_summary(run, summary, state=state, now=now, **fields)
     return Plan(status=status, announcements=_announce_open(run, execution))
+
+
+def _start_time(run: Run, execution: Execution) -> str | None:
+    """Return when the execution began: what was recorded of it stays, be it by another clock."""
+    recorded = run.status.workflow
+    if recorded is not None and recorded.run_id == execution.run_id and run.status.start_time is not None:
+        return run.status.start_time
+    return format_time(execution.began) if execution.began else run.status.start_time
 
 
 def _open_summary(run: Run, execution: Execution, trouble: Verdict | None) -> Summary:

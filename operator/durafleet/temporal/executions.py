@@ -1,6 +1,5 @@
 """Workflow executions: start one, look at one, read how it closed, end it."""
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,7 @@ from temporalio.api.workflowservice.v1 import (
     GetWorkflowExecutionHistoryRequest,
     GetWorkflowExecutionHistoryReverseRequest,
     StartWorkflowExecutionRequest,
+    StartWorkflowExecutionResponse,
 )
 
 from durafleet.api.contract import OWNER_MEMO, PROGRESS_MEMO, Progress, RunPhase, SearchAttribute
@@ -52,8 +52,11 @@ _NEAR_THE_END = 64
 """Events looked at for the last attempt of a failed activity."""
 
 
-async def start(link: Link, request: StartRequest) -> None:
+async def start(link: Link, request: StartRequest) -> Execution | None:
     """Start the workflow of a run, or find the one that an earlier try started.
+
+    Returns:
+        The execution, if the answer tells all that a description would; else None: Temporal has to be asked.
 
     The request id makes a repeat return the first execution, even after it closed. One of another
     request (an idempotency key that an earlier AgentRun has used) is found too; whether it belongs to the
@@ -64,10 +67,31 @@ async def start(link: Link, request: StartRequest) -> None:
         Unavailable: nothing is known; asking again with the same request is safe.
     """
     service = link.client.workflow_service
-    with contextlib.suppress(AlreadyExists):
-        await call(
+    try:
+        answer = await call(
             "StartWorkflowExecution", service.start_workflow_execution(_start_request(link, request), timeout=TIMEOUT)
         )
+    except AlreadyExists:
+        return None
+    return _started(request, answer)
+
+
+def _started(request: StartRequest, answer: StartWorkflowExecutionResponse) -> Execution | None:
+    """Read the answer to a start. A request id that others may have used can have found their execution."""
+    fresh = answer.started and answer.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
+    if not fresh or request.request_id != request.uid:
+        return None
+    return Execution(
+        workflow_id=request.workflow_id,
+        run_id=answer.run_id,
+        first_run_id=answer.first_execution_run_id or answer.run_id,
+        status=ExecutionStatus.RUNNING,
+        described=True,
+        owner=dict(request.memo)[OWNER_MEMO],
+        type=request.workflow_type,
+        task_queue=request.task_queue,
+        answered=datetime.now(UTC),
+    )
 
 
 def _start_request(link: Link, request: StartRequest) -> StartWorkflowExecutionRequest:
