@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.bin:$(CURDIR)/.venv/bin:$(PATH)
 PYTHON := .venv/bin/python
 NAME ?= demo
 
-.PHONY: help setup demo up env status down images lint format test test-unit test-integration test-e2e generate clean
+.PHONY: help setup demo up env status down images lint format test test-unit test-integration test-e2e bench generate clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -35,6 +35,9 @@ lint: setup ## Format, lint, types, layers
 
 format: setup ## Rewrite the code in the house's format
 	ruff format . && ruff check --fix .
+
+bench: setup ## Measure: ARGS=--quick in two minutes, the whole page in about two hours
+	@$(PYTHON) -m bench $(ARGS)
 
 generate: setup ## Render CRDs, the CRD chart and the API reference from the models
 	$(PYTHON) -m durafleet.api.crd

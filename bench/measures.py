@@ -17,6 +17,8 @@ from bench.load import Seen
 from bench.processes import PYTHON, Operator, Usage, rss_mib
 
 Figures = dict[str, Any]
+YOUNG = 130.0
+"""Seconds after which no run is young any more, and none has a long-poll of its own."""
 _SETTLE = 5.0
 """Seconds after the last terminal status in which writes still count."""
 
@@ -82,18 +84,28 @@ async def floor(ground: Ground, *, runs: int, in_flight: int) -> Figures:
     return {**json.loads(out), "in_flight": in_flight, "cpu_ms_per_run": per_run(usage.cpu(), runs)}
 
 
+async def harness(ground: Ground, *, runs: int) -> Figures:
+    """Create runs with no operator there: what the harness itself can do, and what it costs."""
+    namespace = f"h-{uuid.uuid4().hex[:8]}"
+    await ground.fleets([namespace])
+    async with load.watching(ground) as seen:
+        usage = Usage(ground.pids())
+        await load.burst(ground, seen, load.keys_of(namespace, runs))
+        return {"creates_per_s": round(runs / usage.seconds, 1), "cpu_ms_per_run": per_run(usage.cpu(), runs)}
+
+
 async def burst(ground: Ground, *, runs: int) -> Figures:
     """Create runs as fast as the API server takes them; all in one namespace."""
     async with stage(ground) as (names, operator, seen):
         keys = load.keys_of(names[0], runs)
         usage = Usage({**ground.pids(), "operator": operator.pid})
-        writes, calls = await witnesses.api_writes(ground), await _temporal_calls(operator)
+        writes, calls = await witnesses.api_writes(ground), await temporal_calls(operator)
         await load.burst(ground, seen, keys)
         await seen.until_ended(keys, within=600)
         cpu = usage.cpu()
         await asyncio.sleep(_SETTLE)
         written = await witnesses.api_writes(ground) - writes
-        called = await _temporal_calls(operator) - calls
+        called = await temporal_calls(operator) - calls
         verdict = await witnesses.judge(ground, seen, keys)
         return {
             **verdict.summary(),
@@ -130,6 +142,29 @@ async def arrivals(ground: Ground, *, rate: float, seconds: float) -> Figures:
         }
 
 
+async def idle(ground: Ground, *, open_runs: int, seconds: float) -> Figures:
+    """Let a few runs stay open and do nothing."""
+    async with stage(ground) as (names, operator, seen):
+        keys = load.keys_of(names[0], open_runs)
+        await load.burst(ground, seen, keys, workflow="Forever")
+        await asyncio.sleep(YOUNG)
+        return {"open": open_runs, **await quiet(ground, operator, seconds=seconds)}
+
+
+async def quiet(ground: Ground, operator: Operator, *, seconds: float) -> Figures:
+    """Measure what the operator does while nothing happens."""
+    usage = Usage({**ground.pids(), "operator": operator.pid})
+    before = await temporal_calls(operator)
+    await asyncio.sleep(seconds)
+    calls, cpu, took = await temporal_calls(operator) - before, usage.cpu(), usage.seconds
+    return {
+        "idle_cpu_percent": round(cpu["operator"] * 100 / took, 2),
+        "idle_temporal_cpu_percent": round(cpu["temporal"] * 100 / took, 2),
+        "idle_temporal_rpc_per_s": round(sum(calls.values()) / took, 2),
+        "rss_mib": round(rss_mib(operator.pid), 1),
+    }
+
+
 def per_run(cpu: Mapping[str, float], runs: int) -> dict[str, float]:
     """Return CPU milliseconds a run, by process."""
     return {name: round(seconds * 1000 / runs, 2) for name, seconds in cpu.items()}
@@ -142,5 +177,5 @@ def _writes_per_run(written: Counter[str], runs: int) -> Figures:
     return {"writes_per_run": round(objects / runs, 3), "events_per_run": round(events / runs, 3)}
 
 
-async def _temporal_calls(operator: Operator) -> Counter[str]:
+async def temporal_calls(operator: Operator) -> Counter[str]:
     return await witnesses.operator_counters(operator.port, "durafleet_temporal_requests_total", "method")

@@ -14,7 +14,7 @@ from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from bench.ground import Ground
 from bench.load import Key, Seen
 
-_SERIES = re.compile(r"^([a-z_]+)\{(.*)\} ([0-9.e+-]+)$")
+_SERIES = re.compile(r"^([a-z_]+)(?:\{(.*)\})? ([0-9.e+-]+)$")
 _LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
 _WRITES = {"POST", "PUT", "PATCH", "DELETE", "APPLY"}
 
@@ -22,7 +22,7 @@ _WRITES = {"POST", "PUT", "PATCH", "DELETE", "APPLY"}
 def series(text: str, name: str) -> list[tuple[dict[str, str], float]]:
     """Return the labels and values of one metric in Prometheus' text format."""
     matches = (_SERIES.match(line) for line in text.splitlines() if line.startswith(name))
-    return [(dict(_LABEL.findall(match[2])), float(match[3])) for match in matches if match and match[1] == name]
+    return [(dict(_LABEL.findall(match[2] or "")), float(match[3])) for match in matches if match and match[1] == name]
 
 
 async def api_writes(ground: Ground) -> Counter[str]:
@@ -38,19 +38,26 @@ async def api_writes(ground: Ground) -> Counter[str]:
 
 async def operator_counters(port: int, name: str, label: str) -> Counter[str]:
     """Return one of the operator's own counters by one of its labels; empty if it does not answer."""
+    counts: Counter[str] = Counter()
+    for labels, value in series(await _metrics(port), name):
+        counts[labels[label]] += int(value)
+    return counts
 
+
+async def gauge(port: int, name: str) -> float:
+    """Return one of the operator's gauges, all its labels together; 0 if it does not answer."""
+    return sum(value for _, value in series(await _metrics(port), name))
+
+
+async def _metrics(port: int) -> str:
     def read() -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             return str(answer.read().decode())
 
     try:
-        text = await asyncio.to_thread(read)
+        return await asyncio.to_thread(read)
     except OSError:
-        return Counter()
-    counts: Counter[str] = Counter()
-    for labels, value in series(text, name):
-        counts[labels[label]] += int(value)
-    return counts
+        return ""
 
 
 @dataclass(frozen=True)
