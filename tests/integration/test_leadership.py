@@ -1,0 +1,106 @@
+"""Several operators and one Lease: one acts, another takes over, and never do two write."""
+
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+
+from durafleet.fence import LOST
+from tests.support.cluster import ControlPlane
+from tests.support.election import LEASE, candidate, leader, lease, until_leads, writes
+from tests.support.operator import Fleet
+from tests.support.waiting import until
+from tests.support.workflows import executions_of
+
+BURST = 30
+
+
+@pytest.fixture
+async def fleet(control_plane: ControlPlane, temporal_server: str, namespace: str) -> Fleet:
+    """A namespace with an AgentWorker `support`, and no operator yet."""
+    mine = Fleet(control_plane, namespace, await Client.connect(temporal_server))
+    mine.create_worker()
+    return mine
+
+
+def started(fleet: Fleet) -> int:
+    """Count the AgentRuns whose status names a workflow."""
+    found = fleet.kubectl("get", "agentruns", "-o", "jsonpath={.items[*].status.workflow.runId}")
+    return len(found.split())
+
+
+def completed(fleet: Fleet) -> int:
+    found = fleet.kubectl("get", "agentruns", "-o", "jsonpath={.items[*].status.state}")
+    return found.split().count("Completed")
+
+
+async def test_one_of_two_acts_and_the_other_is_ready_to_take_over(fleet: Fleet, tmp_path: Path):
+    async with fleet.worker():
+        with candidate(fleet, tmp_path, "one") as one:
+            await until_leads(fleet, one, "one")
+            with candidate(fleet, tmp_path, "other") as other:
+                await other.until_ready()
+                fleet.create_run("once", "Echo", input="hello")
+                await fleet.until_state("once", "Completed")
+                answers = [operator.ask("/readyz")[1] for operator in (one, other)]
+                assert answers[0] == "ok: this operator leads\n"
+                assert answers[1].startswith("standby: one_")
+                assert [operator.probe("/livez") for operator in (one, other)] == [200, 200]
+                assert "durafleet_leader 1.0" in one.ask("/metrics")[1]
+                assert "durafleet_leader 0.0" in other.ask("/metrics")[1]
+    assert {who for who, *_ in writes(fleet)} == {"one"}
+
+
+async def test_a_leader_that_is_killed_in_a_burst_is_replaced_and_nothing_is_done_twice(fleet: Fleet, tmp_path: Path):
+    async with fleet.worker():
+        with candidate(fleet, tmp_path, "one") as one:
+            await until_leads(fleet, one, "one")
+            with candidate(fleet, tmp_path, "other") as other:
+                await other.until_ready()
+                runs = [fleet.create_run(f"run-{number}", "Echo", input="hello") for number in range(BURST)]
+                await until(lambda: started(fleet) > 0, what="the first runs have started")
+                one.kill()
+                await until(lambda: completed(fleet) == BURST, what="all runs have completed")
+                assert leader(fleet) == "other"
+    assert [len(executions_of(run)) for run in runs] == [1] * BURST
+    events = fleet.kubectl("get", "events", "-o", "jsonpath={.items[*].metadata.name}").split()
+    assert len(events) == len(set(events))
+    assert lease(fleet)["leaseTransitions"] == 1
+
+
+async def test_a_leader_that_is_asked_to_stop_hands_the_lease_over(fleet: Fleet, tmp_path: Path):
+    async with fleet.worker():
+        with candidate(fleet, tmp_path, "one") as one:
+            await until_leads(fleet, one, "one")
+            fleet.create_run("open", "Wait")
+            await fleet.until_state("open", "Running")
+            one.terminate()
+            assert await one.exit_code() == 0, one.output()
+            assert "Traceback" not in one.output()
+        assert lease(fleet)["leaseTransitions"] == 0
+        assert "holderIdentity" not in lease(fleet)
+        with candidate(fleet, tmp_path, "other") as other:
+            await until_leads(fleet, other, "other")
+            assert lease(fleet)["leaseTransitions"] == 1
+            await fleet.until_state("open", "Running")
+
+
+async def test_a_leader_that_slept_through_its_lease_ends_without_another_write(fleet: Fleet, tmp_path: Path):
+    async with fleet.worker():
+        with candidate(fleet, tmp_path, "one") as one:
+            await until_leads(fleet, one, "one")
+            with candidate(fleet, tmp_path, "other") as other:
+                await other.until_ready()
+                runs = [fleet.create_run(f"run-{number}", "Echo", input="hello") for number in range(BURST)]
+                await until(lambda: started(fleet) > 0, what="the first runs have started")
+                one.pause()
+                await until(lambda: completed(fleet) == BURST, what="all runs have completed")
+                assert leader(fleet) == "other"
+                one.resume()
+                assert await one.exit_code() == LOST, one.output()
+                assert "was not renewed in time" in one.output()
+                assert other.probe("/readyz") == 200
+    done = writes(fleet)
+    taken = done.index(("other", "patch", f"leases/{LEASE}", 200))
+    assert [write for write in done[taken:] if write[0] == "one"] == []
+    assert [len(executions_of(run)) for run in runs] == [1] * BURST

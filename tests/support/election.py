@@ -1,0 +1,61 @@
+"""Operators of which one leads, and what the API server knows of them: the Lease, and who wrote what in which order."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.operator import MODULE, Fleet, OperatorProcess, operator_process
+from tests.support.waiting import until
+
+LEASE = "operator"
+_READS = {"get", "list", "watch"}
+
+
+@contextmanager
+def candidate(fleet: Fleet, folder: Path, name: str, **env: str) -> Iterator[OperatorProcess]:
+    """Start an operator of this name that takes part in the election of the namespace."""
+    mine = folder / name
+    mine.mkdir()
+    variables = {
+        **fleet.env(),
+        "DURAFLEET_LEASE_NAME": LEASE,
+        "DURAFLEET_LEASE_NAMESPACE": fleet.namespace,
+        "POD_NAME": name,
+        **env,
+    }
+    with operator_process(mine, variables, code=MODULE) as operator:
+        yield operator
+
+
+def lease(fleet: Fleet, name: str = LEASE) -> dict[str, Any]:
+    """Return what the Lease says; empty if there is none."""
+    found = fleet.find("lease", name)
+    return dict(found["spec"]) if found is not None else {}
+
+
+def leader(fleet: Fleet, name: str = LEASE) -> str:
+    """Return the name of the operator that holds the Lease; empty if none does."""
+    return str(lease(fleet, name).get("holderIdentity") or "").partition("_")[0]
+
+
+async def until_leads(fleet: Fleet, operator: OperatorProcess, name: str, *, within: float = 60) -> None:
+    """Return once an operator leads and watches."""
+    await until(lambda: leader(fleet) == name, what=f"{name} holds the Lease", within=within)
+    await operator.until_ready()
+
+
+def writes(fleet: Fleet) -> list[tuple[str, str, str, int]]:
+    """Return the writes of operators in the namespace, in the order in which the API server took them.
+
+    Of each: the operator's name, the verb, what it was about, and the answer's code.
+    """
+    found = []
+    for entry in fleet.plane.audit(fleet.namespace):
+        agent, about = entry["userAgent"], entry["objectRef"]
+        if entry["verb"] in _READS or not agent.startswith("durafleet-operator/"):
+            continue
+        subject = "/".join(str(about[part]) for part in ("resource", "name", "subresource") if part in about)
+        who = agent.rpartition("(")[2].rstrip(")")
+        found.append((entry["requestReceivedTimestamp"], who, entry["verb"], subject, entry["responseStatus"]["code"]))
+    return [(who, verb, subject, code) for _, who, verb, subject, code in sorted(found)]
