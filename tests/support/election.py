@@ -9,6 +9,8 @@ from tests.support.operator import MODULE, Fleet, OperatorProcess, operator_proc
 from tests.support.waiting import until
 
 LEASE = "operator"
+LEADS = "ok: this operator leads\n"
+"""What a leader says of its readiness."""
 _READS = {"get", "list", "watch"}
 
 
@@ -39,10 +41,9 @@ def leader(fleet: Fleet, name: str = LEASE) -> str:
     return str(lease(fleet, name).get("holderIdentity") or "").partition("_")[0]
 
 
-async def until_leads(fleet: Fleet, operator: OperatorProcess, name: str, *, within: float = 60) -> None:
+async def until_leads(operator: OperatorProcess, *, within: float = 60) -> None:
     """Return once an operator leads and watches."""
-    await until(lambda: leader(fleet) == name, what=f"{name} holds the Lease", within=within)
-    await operator.until_ready()
+    await until(lambda: operator.ask("/readyz") == (200, LEADS), what="the operator leads", within=within)
 
 
 def writes(fleet: Fleet) -> list[tuple[str, str, str, int]]:
