@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.support.operator import MODULE, Fleet, OperatorProcess, operator_process
 from tests.support.waiting import until
@@ -46,17 +47,25 @@ async def until_leads(operator: OperatorProcess, *, within: float = 60) -> None:
     await until(lambda: operator.ask("/readyz") == (200, LEADS), what="the operator leads", within=within)
 
 
-def writes(fleet: Fleet) -> list[tuple[str, str, str, int]]:
-    """Return the writes of operators in the namespace, in the order in which the API server took them.
+class Write(NamedTuple):
+    """A write of an operator, as the API server noted it."""
 
-    Of each: the operator's name, the verb, what it was about, and the answer's code.
-    """
+    at: datetime
+    who: str
+    verb: str
+    subject: str
+    code: int
+
+
+def writes(fleet: Fleet) -> list[Write]:
+    """Return the writes of operators in the namespace, in the order in which the API server took them."""
     found = []
     for entry in fleet.plane.audit(fleet.namespace):
         agent, about = entry["userAgent"], entry["objectRef"]
         if entry["verb"] in _READS or not agent.startswith("durafleet-operator/"):
             continue
         subject = "/".join(str(about[part]) for part in ("resource", "name", "subresource") if part in about)
+        at = datetime.fromisoformat(entry["requestReceivedTimestamp"])
         who = agent.rpartition("(")[2].rstrip(")")
-        found.append((entry["requestReceivedTimestamp"], who, entry["verb"], subject, entry["responseStatus"]["code"]))
-    return [(who, verb, subject, code) for _, who, verb, subject, code in sorted(found)]
+        found.append(Write(at, who, entry["verb"], subject, entry["responseStatus"]["code"]))
+    return sorted(found)
