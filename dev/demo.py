@@ -147,7 +147,7 @@ def diagnose(cluster: Cluster) -> None:
         ("-n", NAMESPACE, "get", "agentworkers,agentruns,pods", "-o", "wide"),
         ("-n", NAMESPACE, "get", "events", "--sort-by=.lastTimestamp"),
         ("-n", NAMESPACE, "logs", "-l", f"durafleet.dev/worker={WORKER}", "--tail=20"),
-        ("-n", SYSTEM, "logs", "deployment/durafleet", "--tail=20"),
+        ("-n", SYSTEM, "logs", "-l", "app.kubernetes.io/component=operator", "--prefix", "--tail=20"),
     ):
         console.print(f"$ kubectl {' '.join(arguments)}", markup=False)
         console.print(cluster.kubectl(*arguments, check=False), markup=False)

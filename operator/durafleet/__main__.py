@@ -1,6 +1,7 @@
 """The operator's process: settings, logs, run, exit code.
 
-Exit codes: 0 stopped as asked; 1 something died, start me again; 2 the settings are wrong.
+Exit codes: 0 stopped as asked; 1 something died, start me again; 2 the settings are wrong; 3 the lease was lost
+(see `fence`), start me again.
 """
 
 import asyncio
@@ -9,11 +10,10 @@ import os
 import sys
 from typing import NoReturn
 
-import uvloop
-
 from durafleet.app import main as run_operator
 from durafleet.config import load_settings
 from durafleet.errors import ConfigurationError
+from durafleet.fence import guarded_loop
 from durafleet.telemetry import configure_logging
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     try:
         settings = load_settings()
         configure_logging(level=settings.log_level, style=settings.log_format)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=guarded_loop) as runner:
             runner.run(run_operator(settings))
         _leave(0)
     except ConfigurationError as error:

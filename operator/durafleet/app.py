@@ -1,19 +1,21 @@
 """The composition root: wire everything once, run it, stop it."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, Self, cast
+from uuid import uuid4
 
 import kopf
 
 from durafleet import handlers
 from durafleet.config import Settings
 from durafleet.controllers.connections import ConnectionController
+from durafleet.controllers.leadership import LEADER, Leadership
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.workers import WorkerController
 from durafleet.controllers.world import World
@@ -21,8 +23,10 @@ from durafleet.core.controls import OPERATOR_IDENTITY
 from durafleet.core.deployment import WorkerDefaults
 from durafleet.core.targets import DefaultConnection
 from durafleet.errors import DurafleetError, NotFound
+from durafleet.fence import FENCE, now
 from durafleet.health import Health
 from durafleet.kube.client import KubeClient
+from durafleet.kube.lease import Lease
 from durafleet.kube.resources import CONNECTIONS, RUNS, WORKERS
 from durafleet.temporal.connections import Pool
 
@@ -36,7 +40,7 @@ class App:
         self.settings = settings
         self.world = World(
             kube=kube,
-            pool=Pool(identity=f"{OPERATOR_IDENTITY}@{os.environ.get('POD_NAME') or socket.gethostname()}"),
+            pool=Pool(identity=f"{OPERATOR_IDENTITY}@{process_name()}"),
             default_connection=DefaultConnection(settings.temporal_address, settings.temporal_namespace),
             worker_defaults=WorkerDefaults(
                 image=settings.worker_image,
@@ -47,6 +51,7 @@ class App:
         self.runs = RunController(self.world, concurrency=settings.concurrency)
         self.workers = WorkerController(self.world, self.runs)
         self.connections = ConnectionController(self.world, self.workers, self.runs)
+        self.leadership = _leadership(settings, kube)
         self.watching = asyncio.Event()
         self.stopping = asyncio.Event()
 
@@ -54,41 +59,49 @@ class App:
         """Kopf copies its memo for every object; there is one of us."""
         return self
 
-    def not_ready(self) -> str | None:
-        """Say why the operator is not ready, None if it is."""
-        return None if self.watching.is_set() else "the watches are not running yet"
+    def readiness(self) -> tuple[bool, str]:
+        """Tell whether the operator is ready, to act or to take over, and say what it does."""
+        if self.leadership is not None and not self.leadership.leads:
+            return self.leadership.standing
+        if not self.watching.is_set():
+            return False, "the watches are not running yet"
+        return True, "ok" if self.leadership is None else "ok: this operator leads"
 
     async def run(self) -> None:
-        """Run until told to stop.
+        """Run until told to stop: stand by first where there is an election, then act.
 
         Raises:
             DurafleetError: the CRDs are missing, or the API server refuses us.
             ExceptionGroup: a part died; the process must end and be started again.
         """
-        health = Health(host=self.settings.http_host, port=self.settings.http_port, ready=self.not_ready)
-        background = [
-            asyncio.create_task(part)
-            for part in (health.run(), self.runs.queue.run(), self.workers.queue.run(), self.connections.queue.run())
-        ]
-        try:
-            await self._until_stopped(background)
-        finally:
-            for task in background:
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*background, return_exceptions=True)
+        health = Health(host=self.settings.http_host, port=self.settings.http_port, ready=self.readiness)
+        async with _running(health.run(), self.stopping.wait()) as (serving, stopped):
+            if self.leadership is None:
+                await self._act([serving], stopped)
+                return
+            await _first(self.leadership.acquire(), stopped, serving)
+            if self.leadership.leads:
+                async with _running(self.leadership.keep()) as (keeping,):
+                    await self._act([serving, keeping], stopped)
+            await self.leadership.release()
 
-    async def _until_stopped(self, background: list[asyncio.Task[None]]) -> None:
-        stopped = asyncio.create_task(self.stopping.wait())
-        await self._first(self._await_crds(), stopped)
+    async def _act(self, others: list[asyncio.Task[None]], stopped: asyncio.Task[Any]) -> None:
+        queues = (self.runs.queue.run(), self.workers.queue.run(), self.connections.queue.run())
+        async with _running(*queues) as tasks:
+            await self._until_stopped([*others, *tasks], stopped)
+
+    async def _until_stopped(self, background: list[asyncio.Task[None]], stopped: asyncio.Task[Any]) -> None:
+        await _first(self._await_crds(), stopped, *background)
         if self.stopping.is_set():
             return
         watch = asyncio.create_task(self._watch())
         self.watching.set()
-        logger.info("watching %s", ", ".join(self.settings.watch_namespaces) or "all namespaces")
+        logger.info("watching %s", self._scope())
         done, _ = await asyncio.wait([watch, stopped, *background], return_when=asyncio.FIRST_COMPLETED)
         self.watching.clear()
         if self.stopping.is_set():
+            if self.leadership is not None:
+                await self.leadership.hold_still()
             watch.cancel()  # Kopf stops at once; told by its flag, it would wait 5 s for our sweeps to end
             await asyncio.wait([watch])
             return
@@ -96,19 +109,14 @@ class App:
             task.result()
         raise DurafleetError("the watch ended by itself")
 
-    @staticmethod
-    async def _first(work: Coroutine[Any, Any, None], stopped: asyncio.Task[Any]) -> None:
-        task = asyncio.create_task(work)
-        await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-        else:
-            task.cancel()
+    def _scope(self) -> str:
+        names = ", ".join(self.settings.watch_namespaces) or "all namespaces"
+        return names if self.settings.shard.count == 1 else f"shard {self.settings.shard} of {names}"
 
     async def _watch(self) -> None:
         ours = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
-            registry=handlers.registry(),
+            registry=handlers.registry(self.settings.shard),
             settings=handlers.settings(),
             memo=self,
             clusterwide=not self.settings.watch_namespaces,
@@ -141,6 +149,40 @@ class App:
         return [each.plural for each in (RUNS, WORKERS, CONNECTIONS) if each.plural not in served]
 
 
+def _leadership(settings: Settings, kube: KubeClient) -> Leadership | None:
+    if settings.lease_name is None or settings.lease_namespace is None:
+        LEADER.set(1)
+        return None
+    lease = Lease(kube, settings.lease_namespace, settings.lease_name)
+    me = f"{process_name()}_{uuid4().hex[:8]}"  # a pod's next container must not take itself for the one that died
+    return Leadership(lease, me=me, fence=FENCE, clock=now)
+
+
+def process_name() -> str:
+    """Return what tells this operator from others: its pod's name."""
+    return os.environ.get("POD_NAME") or socket.gethostname()
+
+
+@asynccontextmanager
+async def _running(*parts: Coroutine[Any, Any, Any]) -> AsyncIterator[list[asyncio.Task[Any]]]:
+    """Run parts beside each other as long as the context lives."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _first(work: Coroutine[Any, Any, None], *others: asyncio.Task[Any]) -> None:
+    """Await work until one of the others ends; raises what ended either."""
+    async with _running(work) as (task,):
+        done, _ = await asyncio.wait([task, *others], return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            each.result()
+
+
 def stop_on_signals(stopping: asyncio.Event) -> None:
     """Set the event on SIGTERM and SIGINT."""
     loop = asyncio.get_running_loop()
@@ -150,7 +192,7 @@ def stop_on_signals(stopping: asyncio.Event) -> None:
 
 async def main(settings: Settings) -> None:
     """Run the operator until SIGTERM or SIGINT."""
-    kube = await KubeClient.connect()
+    kube = await KubeClient.connect(name=process_name())
     try:
         app = App(settings, kube)
         stop_on_signals(app.stopping)

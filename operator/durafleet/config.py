@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from durafleet.core.sharding import Shard
 from durafleet.errors import ConfigurationError
 
 
@@ -27,6 +28,13 @@ class Settings(BaseSettings):
     watch_namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Namespaces to watch; empty: all."
     )
+    shard: Annotated[Shard, NoDecode] = Field(
+        default=Shard(), description="index/count: which part of these namespaces is this operator's; empty: all."
+    )
+    lease_name: str | None = Field(
+        default=None, description="Lease by which one operator of several leads; none unless set: then it always does."
+    )
+    lease_namespace: str | None = Field(default=None, validate_default=True, description="Where that Lease is.")
     http_port: int = Field(default=8080, ge=0, le=65535, description="Port of /livez, /readyz and /metrics.")
     http_host: str = "0.0.0.0"  # noqa: S104 - a pod's probes come from outside it
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -38,10 +46,24 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("temporal_address", "worker_image", "worker_image_pull_policy", mode="before")
+    @field_validator("shard", mode="before")
+    @classmethod
+    def _read_shard(cls, value: object) -> object:
+        return Shard.parse(value) if isinstance(value, str) else value
+
+    @field_validator(
+        "temporal_address", "worker_image", "worker_image_pull_policy", "lease_name", "lease_namespace", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("lease_namespace")
+    @classmethod
+    def _lease_is_somewhere(cls, value: str | None, others: ValidationInfo) -> str | None:
+        if value is None and others.data.get("lease_name"):
+            raise ValueError("must be set beside DURAFLEET_LEASE_NAME")
+        return value
 
 
 def load_settings() -> Settings:

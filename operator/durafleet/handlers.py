@@ -13,6 +13,7 @@ from durafleet.controllers.connections import ConnectionController
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.workers import WorkerController
 from durafleet.core.deployment import WORKER_LABEL
+from durafleet.core.sharding import Shard
 from durafleet.stateless import NoLastState, NoProgress
 
 
@@ -24,23 +25,26 @@ class Controllers(Protocol):
     connections: ConnectionController
 
 
-def registry() -> kopf.OperatorRegistry:
-    """Return the registry of all handlers."""
+def registry(shard: Shard) -> kopf.OperatorRegistry:
+    """Return the registry of all handlers; what is not of the shard does not exist for them."""
     handlers = kopf.OperatorRegistry()
 
-    @kopf.on.event(GROUP, VERSION, "agentruns", registry=handlers)
+    def ours(*_: Any, namespace: str | None, **__: Any) -> bool:
+        return namespace is not None and shard.holds(namespace)
+
+    @kopf.on.event(GROUP, VERSION, "agentruns", when=ours, registry=handlers)
     async def observe_run(event: kopf.RawEvent, memo: Controllers, **_: Any) -> None:
         memo.runs.observe(event)
 
-    @kopf.on.event(GROUP, VERSION, "agentworkers", registry=handlers)
+    @kopf.on.event(GROUP, VERSION, "agentworkers", when=ours, registry=handlers)
     async def observe_worker(event: kopf.RawEvent, memo: Controllers, **_: Any) -> None:
         memo.workers.observe(event)
 
-    @kopf.on.event(GROUP, VERSION, "temporalconnections", registry=handlers)
+    @kopf.on.event(GROUP, VERSION, "temporalconnections", when=ours, registry=handlers)
     async def observe_connection(event: kopf.RawEvent, memo: Controllers, **_: Any) -> None:
         memo.connections.observe(event)
 
-    @kopf.on.event("apps", "v1", "deployments", labels={WORKER_LABEL: kopf.PRESENT}, registry=handlers)
+    @kopf.on.event("apps", "v1", "deployments", labels={WORKER_LABEL: kopf.PRESENT}, when=ours, registry=handlers)
     async def observe_deployment(event: kopf.RawEvent, memo: Controllers, **_: Any) -> None:
         memo.workers.observe_deployment(event)
 

@@ -17,10 +17,10 @@ class Health:
     """The HTTP server of the probes.
 
     Args:
-        ready: why the operator is not ready; None if it is.
+        ready: whether the operator is ready, and words about it.
     """
 
-    def __init__(self, *, host: str, port: int, ready: Callable[[], str | None]) -> None:
+    def __init__(self, *, host: str, port: int, ready: Callable[[], tuple[bool, str]]) -> None:
         self._host, self._port, self._ready = host, port, ready
         self._ticked = time.monotonic()
 
@@ -48,8 +48,8 @@ class Health:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        why = self._ready()
-        return web.Response(text="ok\n") if why is None else web.Response(status=503, text=f"{why}\n")
+        ready, words = self._ready()
+        return web.Response(status=200 if ready else 503, text=f"{words}\n")
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,6 +1,7 @@
 """Whatever dies in the middle of a run, the run ends well and nothing is done twice."""
 
 from dev.cluster import Cluster
+from dev.install import SYSTEM
 from tests.support.ledger import Ledger, ledger
 from tests.support.site import Site, script
 
@@ -41,11 +42,32 @@ async def test_an_operator_deleted_between_start_and_status_starts_nothing_twice
     site.worker()
     await site.until_condition("agentworker", "fleet", "Ready", "Available")
     site.run("orphan", script({"text": "still here", "sleep": 2}))
-    cluster.kubectl("-n", "durafleet-system", "delete", "pods", "--all", "--grace-period=0", "--force")
+    cluster.kubectl("-n", SYSTEM, "delete", "pods", "--all", "--grace-period=0", "--force")
     status = await site.until_state("orphan", "Completed")
     assert status["result"]["preview"] == "still here"
     assert site.executions("orphan") == 1
     await site.until(lambda: not site.get("agentrun", "orphan")["metadata"].get("finalizers"), "the finalizer is gone")
+
+
+async def test_a_leader_deleted_at_once_is_replaced_by_its_standby(site: Site, cluster: Cluster):
+    site.worker()
+    await site.until_condition("agentworker", "fleet", "Ready", "Available")
+    cluster.kubectl("-n", SYSTEM, "rollout", "status", "deployment/durafleet", "--timeout=90s")
+    pods = cluster.kubectl("-n", SYSTEM, "get", "pods", "-l", "app.kubernetes.io/component=operator", "-o", "name")
+    leader = holder(cluster).rpartition("_")[0]
+    assert len(pods.split()) == 2
+    assert f"pod/{leader}" in pods.split()
+    cluster.kubectl("-n", SYSTEM, "delete", "pod", leader, "--grace-period=0", "--force")
+    site.run("after", script({"text": "taken over"}))
+    status = await site.until_state("after", "Completed")
+    assert status["result"]["preview"] == "taken over"
+    assert site.executions("after") == 1
+    assert holder(cluster).rpartition("_")[0] not in {"", leader}
+
+
+def holder(cluster: Cluster) -> str:
+    """Return who leads, as the Lease says."""
+    return cluster.kubectl("-n", SYSTEM, "get", "lease", "durafleet", "-o", "jsonpath={.spec.holderIdentity}")
 
 
 async def test_temporal_restarted_in_the_middle_loses_nothing(site: Site, cluster: Cluster):

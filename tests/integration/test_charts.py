@@ -45,19 +45,25 @@ def test_helm_lint_finds_nothing(control_plane: ControlPlane, chart: object):
     assert "0 chart(s) failed" in control_plane.helm("lint", "--strict", str(chart))
 
 
-def test_a_cluster_wide_release_has_one_cluster_role_and_no_roles(control_plane: ControlPlane):
+LEADER = "system/fleet-durafleet-leader"
+"""The Role for the Lease: always, and in the release's own namespace only."""
+
+
+def test_a_cluster_wide_release_has_one_cluster_role_and_a_role_for_its_lease(control_plane: ControlPlane):
     objects = render(control_plane, "rbac.aggregate=false")
     roles = [key for key in objects if key[0] in {"ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"}]
     assert sorted(roles) == [
         ("ClusterRole", "/system-fleet-durafleet"),
         ("ClusterRoleBinding", "/system-fleet-durafleet"),
+        ("Role", LEADER),
+        ("RoleBinding", LEADER),
     ]
     assert environment(objects)["DURAFLEET_WATCH_NAMESPACES"] == ""
 
 
 def test_a_namespaced_release_has_roles_in_these_namespaces_only(control_plane: ControlPlane):
     objects = render(control_plane, "watchNamespaces={sales,support}", "rbac.aggregate=false")
-    roles = {key for key in objects if "Role" in key[0]}
+    roles = {key for key in objects if "Role" in key[0]} - {("Role", LEADER), ("RoleBinding", LEADER)}
     assert roles == {
         (kind, f"{namespace}/system-fleet-durafleet")
         for kind in ("Role", "RoleBinding")
@@ -99,9 +105,42 @@ def test_the_container_has_a_read_only_root_probes_and_bounds(control_plane: Con
     assert {"requests", "limits"} <= container["resources"].keys()
 
 
-def test_two_operators_never_run_side_by_side(control_plane: ControlPlane):
-    spec = render(control_plane)["Deployment", "system/fleet-durafleet"]["spec"]
-    assert (spec["replicas"], spec["strategy"]["type"]) == (1, "Recreate")
+def test_one_operator_leads_and_another_stands_by(control_plane: ControlPlane):
+    objects = render(control_plane)
+    spec = objects["Deployment", "system/fleet-durafleet"]["spec"]
+    assert spec["replicas"] == 2
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert environment(objects)["DURAFLEET_LEASE_NAME"] == "fleet-durafleet"
+    assert environment(objects).keys() >= {"DURAFLEET_LEASE_NAMESPACE", "POD_NAME"}
+    assert objects["PodDisruptionBudget", "system/fleet-durafleet"]["spec"]["maxUnavailable"] == 1
+
+
+def test_a_single_replica_has_a_lease_too_and_blocks_no_drain(control_plane: ControlPlane):
+    objects = render(control_plane, "replicas=1")
+    assert objects["Deployment", "system/fleet-durafleet"]["spec"]["replicas"] == 1
+    assert environment(objects)["DURAFLEET_LEASE_NAME"] == "fleet-durafleet"
+    assert "PodDisruptionBudget" not in kinds(objects)
+
+
+def test_each_shard_has_a_deployment_a_lease_and_pods_of_its_own(control_plane: ControlPlane):
+    objects = render(control_plane, "shards=3")
+    deployments = {name: each for (kind, name), each in objects.items() if kind == "Deployment"}
+    assert sorted(deployments) == [f"system/fleet-durafleet-{shard}" for shard in range(3)]
+    assert len([name for kind, name in objects if kind == "PodDisruptionBudget"]) == 3
+    for shard in range(3):
+        spec = deployments[f"system/fleet-durafleet-{shard}"]["spec"]
+        variables = {each["name"]: each.get("value") for each in spec["template"]["spec"]["containers"][0]["env"]}
+        assert variables["DURAFLEET_SHARD"] == f"{shard}/3"
+        assert variables["DURAFLEET_LEASE_NAME"] == f"fleet-durafleet-{shard}"
+        selector = spec["selector"]["matchLabels"]
+        assert selector["durafleet.dev/shard"] == str(shard)
+        assert selector.items() <= spec["template"]["metadata"]["labels"].items()
+        assert (
+            selector
+            == objects["PodDisruptionBudget", f"system/fleet-durafleet-{shard}"]["spec"]["selector"]["matchLabels"]
+        )
+    named = [name for rule in objects["Role", LEADER]["rules"] for name in rule.get("resourceNames", ())]
+    assert named == [f"fleet-durafleet-{shard}" for shard in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +198,8 @@ def test_the_operators_chart_brings_no_custom_resource(control_plane: ControlPla
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("replicas=2", "replicas"),
+        ("replicas=0", "/replicas"),
+        ("shards=0", "/shards"),
         ("temporal.adress=t:7233", "adress"),
         ("temporal.address=temporal", "/temporal/address"),
         ("log.level=loud", "/log/level"),
@@ -231,6 +271,21 @@ def test_the_operator_may_do_what_it_does_and_no_more(control_plane: ControlPlan
 
 def test_a_namespaced_operator_may_do_nothing_elsewhere(control_plane: ControlPlane, release: str, namespace: str):
     assert [each for each in ALLOWED if may(control_plane, release, *each, namespace=namespace)] == []
+
+
+def test_the_operator_may_write_its_own_lease_and_no_other(control_plane: ControlPlane, release: str, namespace: str):
+    def may_patch(lease: str, where: str) -> bool:
+        user = f"--as=system:serviceaccount:{release}:fleet-durafleet"
+        try:
+            control_plane.kubectl("auth", "can-i", "patch", f"leases.coordination.k8s.io/{lease}", "-n", where, user)
+        except ClusterError:
+            return False
+        return True
+
+    assert may(control_plane, release, "create", "leases.coordination.k8s.io", namespace=release)
+    assert may_patch("fleet-durafleet", release)
+    assert not may_patch("another", release)
+    assert not may_patch("fleet-durafleet", namespace)
 
 
 async def test_whoever_may_edit_a_namespace_may_create_runs_there(

@@ -9,11 +9,11 @@ import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
 from durafleet.kube.resources import RUNS
-from tests.support.crash_points import around_runs
+from tests.support.crash_points import Death, around_runs
 from tests.support.errands import BEGUN, EFFECTS
-from tests.support.faults import Call, Moment
+from tests.support.faults import Call, Moment, Server
 from tests.support.lives import LIVES, Life
-from tests.support.living import AT_ONCE, compare, compare_with_temporal, live
+from tests.support.living import AT_ONCE, Account, Mishap, compare, compare_with_temporal, live
 from tests.support.operator import state_of
 from tests.support.servers import Servers
 from tests.support.stage import Stage, operating, set_stage, workflow_id
@@ -157,7 +157,7 @@ async def test_a_run_that_replaces_one_that_was_starting_is_another_run(
 
 
 def needs_one_operator(life: Life) -> bool:
-    """Tell whether a life is one that two operators at once may lead otherwise.
+    """Tell whether a life is one that two operators that act at once may lead otherwise.
 
     Temporal takes a reset that is asked for twice for two resets. An operator looks before it asks; that makes one
     of two operators in turn, not of two at the same moment. And the calls of a start belong to one operator.
@@ -177,3 +177,27 @@ async def test_with_two_operators_at_once_a_run_still(name: str, servers: Server
     await compare_with_temporal([first, *others], servers)
     broken = [account for account in (first, *others) if account.wrong]
     assert not broken, "\n\n".join(map(str, broken))
+
+
+RETRIED = LIVES["is retried from where it failed"]
+DEATHS = [Death(Call(Server.TEMPORAL, "ResetWorkflowExecution"), moment) for moment in Moment]
+"""The leader dies before and after the call that Temporal does not know again."""
+
+
+async def reset_with_two(servers: Servers, folder: Path, mishap: tuple[str, Mishap] | None = None) -> Account:
+    """Let a run be retried while two operators are there of which one leads."""
+    mine = Path(tempfile.mkdtemp(dir=folder))
+    return await live(RETRIED, servers, mine, mishap=mishap, patience=60, operators=2, election=True)
+
+
+async def test_with_a_lease_between_two_operators_a_retry_makes_one_attempt(servers: Servers, tmp_path: Path):
+    first, *others = await asyncio.gather(
+        live(RETRIED, servers, Path(tempfile.mkdtemp(dir=tmp_path))),
+        reset_with_two(servers, tmp_path),
+        *(reset_with_two(servers, tmp_path, (str(death), death)) for death in DEATHS),
+    )
+    compare(first, others)
+    await compare_with_temporal([first, *others], servers)
+    broken = [account for account in (first, *others) if account.wrong]
+    assert not broken, "\n\n".join(map(str, broken))
+    assert [account.reached for account in others] == [False, True, True]

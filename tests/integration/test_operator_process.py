@@ -51,12 +51,19 @@ async def test_its_probes_and_metrics_answer(env: dict[str, str], tmp_path: Path
         ("DURAFLEET_HTTP_PORT", "abc"),
         ("DURAFLEET_TEMPORAL_ADDRESS", "temporal"),
         ("DURAFLEET_LOG_FORMAT", "yaml"),
+        ("DURAFLEET_SHARD", "2/2"),
+        ("DURAFLEET_LEASE_NAMESPACE", ""),
         ("KUBECONFIG", "/nonexistent/kubeconfig"),
     ],
 )
 def test_a_wrong_setting_is_named_and_ends_it_with_code_2(env: dict[str, str], name: str, value: str):
     run = subprocess.run(
-        [sys.executable, *MODULE], env={**env, name: value}, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *MODULE],
+        env={**env, "DURAFLEET_LEASE_NAME": "operator", "DURAFLEET_LEASE_NAMESPACE": "default", name: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert run.returncode == 2, run.stdout + run.stderr
     assert name in run.stderr

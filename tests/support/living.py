@@ -70,8 +70,12 @@ async def live(
     mishap: tuple[str, Mishap] | None = None,
     patience: float = 30,
     operators: int = 1,
+    election: bool = False,
 ) -> Account:
-    """Live a life, undisturbed or with one mishap, and as a rule with one operator."""
+    """Live a life, undisturbed or with one mishap, and as a rule with one operator.
+
+    Of several operators all act, or with an election one.
+    """
     stage = await set_stage(servers, folder)
     stage.patience = patience
     rule = mishap[1](stage) if mishap is not None else None
@@ -81,7 +85,7 @@ async def live(
         await life.prepare(stage)
         if life.from_start:
             stage.script.begin()
-        async with operating(stage, operators=operators):
+        async with operating(stage, operators=operators, election=election):
             if not life.from_start:
                 await stage.until_watching()
                 stage.script.begin()

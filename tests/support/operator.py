@@ -57,12 +57,17 @@ class OperatorProcess:
 
     def probe(self, path: str) -> int:
         """Return the status of a GET, 0 if nobody answers."""
+        return self.ask(path)[0]
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Return the status and the text of a GET, 0 if nobody answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", path)
-            return connection.getresponse().status
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
         except OSError:
-            return 0
+            return 0, ""
         finally:
             connection.close()
 
@@ -75,6 +80,13 @@ class OperatorProcess:
     def terminate(self) -> None:
         """Ask it to stop, as the kubelet does."""
         self.process.send_signal(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """Let it stand still, as a frozen machine does."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """Take it away in the middle of whatever it does."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from temporalio.client import WorkflowHandle
 
+from durafleet.kube.lease import LEASES
 from durafleet.kube.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, RUNS, WORKERS, Resource
 from tests.support.errands import EFFECTS, TASK_QUEUE
 from tests.support.faults import Call, Drop, Fault, Script
@@ -42,7 +43,8 @@ class Stage:
         created: the AgentRuns that were created, as the API server answered.
         deaths: the exit codes of operators that ended by themselves.
         patience: seconds to wait for what must come.
-        operators: how many there are to be.
+        operators: how many there are to be that act.
+        elects: whether it is a Lease that says which one acts.
     """
 
     def __init__(self, servers: Servers, namespace: str, folder: Path) -> None:
@@ -56,6 +58,7 @@ class Stage:
         self._operators: list[Spawned] = []
         self._killed: set[Spawned] = set()
         self.operators = 0
+        self.elects = False
 
     async def create_worker(self, name: str = "support", **spec: Any) -> Body:
         """Create an AgentWorker; the runs on it are worked on at once, without a pod."""
@@ -121,8 +124,8 @@ class Stage:
         return self.servers.temporal.get_workflow_handle(workflow_id(run))
 
     async def kill(self, _: Call) -> Fault:
-        """End the operator here and now; a deed for the script."""
-        operator = self._operators[-1]
+        """End the operator that acts here and now; a deed for the script."""
+        operator = self._operators[await self._leader() if self.elects else -1]
         self._killed.add(operator)
         await operator.kill()
         return Drop()
@@ -153,7 +156,9 @@ class Stage:
         """Run an operator until cancelled, and another one whenever it ends."""
         while True:
             self.script.answered.clear()
-            operator = spawn_operator(folder, env, log=f"operator-{len(self._operators)}.log")
+            number = len(self._operators)
+            mine = {**env, "POD_NAME": str(number)}
+            operator = spawn_operator(folder, mine, log=f"operator-{number}.log")
             self._operators.append(operator)
             try:
                 await operator.ended.wait()
@@ -162,6 +167,10 @@ class Stage:
             if operator not in self._killed:
                 self.deaths.append(operator.exit_code)
                 await asyncio.sleep(_PAUSE * len(self.deaths))
+
+    async def _leader(self) -> int:
+        (lease,) = await self.servers.kube.list(LEASES, self.namespace)
+        return int(str(lease["spec"]["holderIdentity"]).partition("_")[0])
 
     async def _create(self, resource: Resource, name: str, spec: dict[str, Any]) -> Body:
         metadata = {"name": name, "namespace": self.namespace}
@@ -176,20 +185,27 @@ async def set_stage(servers: Servers, folder: Path) -> Stage:
 
 
 @asynccontextmanager
-async def operating(stage: Stage, *, operators: int = 1) -> AsyncIterator[None]:
-    """Run an operator on a stage, or several that are alike, behind proxies of their own."""
+async def operating(stage: Stage, *, operators: int = 1, election: bool = False) -> AsyncIterator[None]:
+    """Run an operator on a stage, or several that are alike, behind proxies of their own.
+
+    Several act at once, unless there is an election.
+    """
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(kube_proxy(stage.servers.kube.session, stage.script))
         temporal = await stack.enter_async_context(grpc_proxy(stage.servers.temporal_address, stage.script))
         folder = Path(tempfile.mkdtemp(dir=stage.folder))
-        (folder / KUBECONFIG).write_text(json.dumps(_kubeconfig(url)))
+        (folder / KUBECONFIG).write_text(json.dumps(kubeconfig(url)))
         env = _environment(temporal, stage.namespace)
-        stage.operators += operators
+        if election:
+            env |= {"DURAFLEET_LEASE_NAME": "operator", "DURAFLEET_LEASE_NAMESPACE": stage.namespace}
+        acting = 1 if election else operators
+        stage.elects = election
+        stage.operators += acting
         tasks = [asyncio.create_task(stage.keep_operator(folder, env)) for _ in range(operators)]
         try:
             yield
         finally:
-            stage.operators -= operators
+            stage.operators -= acting
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
@@ -226,7 +242,8 @@ def _environment(temporal: str, namespace: str) -> dict[str, str]:
     }
 
 
-def _kubeconfig(url: str) -> dict[str, Any]:
+def kubeconfig(url: str) -> dict[str, Any]:
+    """Return what lets an operator use the API server at this URL, without credentials."""
     return {
         "apiVersion": "v1",
         "kind": "Config",

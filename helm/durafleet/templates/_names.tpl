@@ -23,6 +23,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
+{{/* Of one operator of several that divide the namespaces: Deployment, Lease and so on; takes a dict of root and shard. */}}
+{{- define "durafleet.shardName" -}}
+{{- include "durafleet.fullname" .root -}}
+{{- if gt (int .root.Values.shards) 1 -}}-{{ .shard }}{{- end -}}
+{{- end -}}
+
+{{/* What tells its pods from those of the other shards; empty if there is one operator only. */}}
+{{- define "durafleet.shardLabel" -}}
+{{- if gt (int .root.Values.shards) 1 -}}durafleet.dev/shard: {{ .shard | quote }}{{- end -}}
+{{- end -}}
+
 {{- define "durafleet.labels" -}}
 {{ include "durafleet.selector" . }}
 app.kubernetes.io/part-of: durafleet

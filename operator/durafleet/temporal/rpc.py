@@ -17,6 +17,7 @@ from durafleet.errors import (
     Unavailable,
     Unsupported,
 )
+from durafleet.fence import FENCE
 
 TIMEOUT = timedelta(seconds=10)
 """Longest wait for an answer that Temporal gives at once."""
@@ -26,6 +27,8 @@ RPCS = Counter(
 )
 T = TypeVar("T")
 
+_READS = ("Describe", "Get", "List", "Poll")
+"""How the names of methods begin that change nothing; all others go through the fence."""
 _PASSING = {
     RPCStatusCode.CANCELLED,
     RPCStatusCode.UNKNOWN,
@@ -45,7 +48,7 @@ async def call(method: str, request: Awaitable[T]) -> T:
         NotFound, NamespaceNotFound, AlreadyExists, Unsupported, Denied, Refused: Temporal's last word.
     """
     try:
-        answer = await request
+        answer = await (request if method.startswith(_READS) else FENCE.through(request))
     except RPCError as error:
         RPCS.labels(method, error.status.name).inc()
         raise translate(error) from error

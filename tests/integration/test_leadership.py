@@ -1,0 +1,176 @@
+"""Several operators and one Lease: one acts, another takes over, and never do two write."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+
+from durafleet.core.sharding import Shard
+from durafleet.fence import LOST
+from tests.support.cluster import ControlPlane
+from tests.support.election import LEADS, candidate, leader, lease, until_leads, writes
+from tests.support.faults import Call, Deed, Drop, Fault, Moment, Script, Server
+from tests.support.kube_proxy import kube_proxy
+from tests.support.operator import Fleet
+from tests.support.servers import Servers
+from tests.support.stage import kubeconfig
+from tests.support.waiting import until
+from tests.support.workflows import executions_of
+
+BURST = 30
+
+
+@pytest.fixture
+async def fleet(control_plane: ControlPlane, temporal_server: str, namespace: str) -> Fleet:
+    """A namespace with an AgentWorker `support`, and no operator yet."""
+    mine = Fleet(control_plane, namespace, await Client.connect(temporal_server))
+    mine.create_worker()
+    return mine
+
+
+def started(fleet: Fleet) -> int:
+    """Count the AgentRuns whose status names a workflow."""
+    found = fleet.kubectl("get", "agentruns", "-o", "jsonpath={.items[*].status.workflow.runId}")
+    return len(found.split())
+
+
+def completed(fleet: Fleet) -> int:
+    found = fleet.kubectl("get", "agentruns", "-o", "jsonpath={.items[*].status.state}")
+    return found.split().count("Completed")
+
+
+async def test_one_of_two_acts_and_the_other_is_ready_to_take_over(fleet: Fleet, tmp_path: Path):
+    async with fleet.worker():
+        with candidate(fleet, tmp_path, "one") as one:
+            await until_leads(one)
+            with candidate(fleet, tmp_path, "other") as other:
+                await other.until_ready()
+                fleet.create_run("once", "Echo", input="hello")
+                await fleet.until_state("once", "Completed")
+                answers = [operator.ask("/readyz")[1] for operator in (one, other)]
+                assert answers[0] == LEADS
+                assert answers[1].startswith("standby: one_")
+                assert [operator.probe("/livez") for operator in (one, other)] == [200, 200]
+                assert "durafleet_leader 1.0" in one.ask("/metrics")[1]
+                assert "durafleet_leader 0.0" in other.ask("/metrics")[1]
+                other.terminate()
+                assert await other.exit_code() == 0, other.output()
+                assert leader(fleet) == "one"
+    assert {write.who for write in writes(fleet)} == {"one"}
+
+
+async def test_a_leader_that_is_killed_in_a_burst_is_replaced_and_nothing_is_done_twice(
+    fleet: Fleet, tmp_path: Path, record_property: Callable[[str, object], None]
+):
+    async with fleet.worker():
+        with candidate(fleet, tmp_path, "one") as one:
+            await until_leads(one)
+            with candidate(fleet, tmp_path, "other") as other:
+                await other.until_ready()
+                runs = [fleet.create_run(f"run-{number}", "Echo", input="hello") for number in range(BURST)]
+                await until(lambda: started(fleet) > 0, what="the first runs have started")
+                one.kill()
+                await until(lambda: completed(fleet) == BURST, what="all runs have completed")
+                assert leader(fleet) == "other"
+    assert [len(executions_of(run)) for run in runs] == [1] * BURST
+    events = fleet.kubectl("get", "events", "-o", "jsonpath={.items[*].metadata.name}").split()
+    assert len(events) == len(set(events))
+    assert lease(fleet)["leaseTransitions"] == 1
+    done = writes(fleet)
+    last = max(write.at for write in done if write.who == "one")
+    first = min(write.at for write in done if write.who == "other" and write.subject.startswith("agentruns"))
+    record_property("seconds without a write", round((first - last).total_seconds(), 1))
+
+
+async def test_a_leader_that_is_asked_to_stop_hands_the_lease_over(fleet: Fleet, tmp_path: Path):
+    async with fleet.worker():
+        with candidate(fleet, tmp_path, "one") as one:
+            await until_leads(one)
+            fleet.create_run("open", "Wait")
+            await fleet.until_state("open", "Running")
+            one.terminate()
+            assert await one.exit_code() == 0, one.output()
+            assert "Traceback" not in one.output()
+        assert lease(fleet)["leaseTransitions"] == 0
+        assert "holderIdentity" not in lease(fleet)
+        with candidate(fleet, tmp_path, "other") as other:
+            await until_leads(other)
+            assert lease(fleet)["leaseTransitions"] == 1
+            await fleet.until_state("open", "Running")
+
+
+async def test_a_leader_that_slept_through_its_lease_ends_without_another_write(fleet: Fleet, tmp_path: Path):
+    async with fleet.worker():
+        with candidate(fleet, tmp_path, "one") as one:
+            await until_leads(one)
+            with candidate(fleet, tmp_path, "other") as other:
+                await other.until_ready()
+                runs = [fleet.create_run(f"run-{number}", "Echo", input="hello") for number in range(BURST)]
+                await until(lambda: started(fleet) > 0, what="the first runs have started")
+                one.pause()
+                await until(lambda: completed(fleet) == BURST, what="all runs have completed")
+                assert leader(fleet) == "other"
+                one.resume()
+                assert await one.exit_code() == LOST, one.output()
+                assert other.ask("/readyz") == (200, LEADS)
+    done = writes(fleet)
+    taken = next(write.at for write in done if write.who == "other" and write.code == 200)
+    assert [write for write in done if write.who == "one" and write.at >= taken] == []
+    assert "was not renewed in time" in one.output()
+    assert [len(executions_of(run)) for run in runs] == [1] * BURST
+
+
+async def refuse(_: Call) -> Fault:
+    """Reset the connection."""
+    return Drop()
+
+
+async def be_silent(_: Call) -> None:
+    """Let whoever calls wait."""
+    await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize("deed", [refuse, be_silent])
+async def test_a_leader_that_is_cut_off_from_the_api_server_ends_and_is_replaced(
+    fleet: Fleet, servers: Servers, tmp_path: Path, deed: Deed
+):
+    script = Script()
+    script.begin()
+    config = tmp_path / "kubeconfig"
+    async with fleet.worker(), kube_proxy(servers.kube.session, script) as url:
+        config.write_text(json.dumps(kubeconfig(url)))
+        with candidate(fleet, tmp_path, "one", KUBECONFIG=str(config)) as one:
+            await until_leads(one)
+            with candidate(fleet, tmp_path, "other") as other:
+                await other.until_ready()
+                script.at(Server.KUBERNETES, Moment.BEFORE, deed, times=None)
+                assert await one.exit_code() == LOST, one.output()
+                await until_leads(other)
+                fleet.create_run("once", "Echo", input="hello")
+                await fleet.until_state("once", "Completed")
+
+
+async def test_operators_that_divide_the_namespaces_act_only_in_their_own(
+    fleet: Fleet, control_plane: ControlPlane, tmp_path: Path
+):
+    fleets = [fleet, *(replace(fleet, namespace=control_plane.new_namespace()) for _ in range(7))]
+    everywhere = ",".join(each.namespace for each in fleets)
+    for each in fleets[1:]:
+        each.create_worker(taskQueue=f"{fleet.namespace}/support")
+    async with fleet.worker():
+        with ExitStack() as operators:
+            for shard in ("0", "1"):
+                settings = {"SHARD": f"{shard}/2", "LEASE_NAME": f"shard-{shard}", "WATCH_NAMESPACES": everywhere}
+                env = {f"DURAFLEET_{name}": value for name, value in settings.items()}
+                await until_leads(operators.enter_context(candidate(fleet, tmp_path, shard, **env)))
+            runs = [each.create_run("once", "Echo", input="hello") for each in fleets]
+            for each in fleets:
+                await each.until_state("once", "Completed")
+    assert [len(executions_of(run)) for run in runs] == [1] * len(runs)
+    wrote = [{write.who for write in writes(each) if not write.subject.startswith("leases")} for each in fleets]
+    assert wrote == [{"0"} if Shard(0, 2).holds(each.namespace) else {"1"} for each in fleets]
