@@ -16,15 +16,15 @@ from durafleet.core.pollers import Pod, pod_problem, polling_pods
 from durafleet.core.targets import task_queue_of
 from durafleet.core.workers import Rollout, WorkerWorld, invalid_worker, plan_worker
 from durafleet.errors import DurafleetError, NotFound
+from durafleet.kube.listing import list_all
 from durafleet.kube.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     OWNED,
+    PODS,
     WORKERS,
-    announce,
     apply,
     delete,
-    list_pods,
     read,
     write_status,
 )
@@ -133,7 +133,8 @@ class WorkerController:
         """Look at the pods, and once they run at who polls."""
         if rollout is None or not rollout.applied or not rollout.owned or worker.spec.replicas == 0:
             return None, None, None
-        pods = current_pods(await list_pods(self._world.kube, worker.namespace, selector(worker)))
+        found = list_all(self._world.kube, PODS, worker.namespace, labelSelector=selector(worker))
+        pods = current_pods([body async for body in found])
         if not rollout.settled:
             image = worker.spec.image or self._world.worker_defaults.image or ""
             return pod_problem(pods, image=image), None, None
@@ -149,8 +150,6 @@ class WorkerController:
             return None, None, verdict_of(error, target)
 
     async def _carry_out(self, worker: Worker, memory: Memory, plan: WorkerPlan) -> None:
-        for announcement in plan.announcements:
-            await announce(self._world.kube, WORKERS, worker, announcement, now=self._world.now())
         for action in plan.actions:
             match action:
                 case ApplyObject(manifest=manifest):
@@ -167,6 +166,8 @@ class WorkerController:
             except NotFound:
                 return
             self._world.workers.put(body)
+            for announcement in plan.announcements:
+                self._world.events.record(WORKERS, worker, announcement)
 
     async def _apply(self, memory: Memory, manifest: dict[str, Any]) -> None:
         body = await apply(self._world.kube, manifest)
