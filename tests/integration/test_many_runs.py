@@ -189,8 +189,28 @@ async def test_after_a_restart_a_new_run_starts_before_the_old_ones_have_been_lo
         )
     calls = [call.signature for call in stage.script.calls]
     before = calls[: calls.index("StartWorkflowExecution")]
-    assert calls.count("DescribeWorkflowExecution") >= old
-    assert before.count("DescribeWorkflowExecution") < old / 2
+    assert calls.count("PATCH agentruns/status") > old
+    assert before.count("PATCH agentruns/status") < old / 2
+
+
+async def test_a_burst_is_started_before_its_statuses_are_written(servers: Servers, tmp_path: Path):
+    burst = 60
+    stage = await set_stage(servers, tmp_path)
+    await stage.create_worker()
+    for number in range(burst):
+        await stage.create_run(f"run-{number}", "Errand", input="hello")
+    stage.script.begin()
+    async with operating(stage):
+        await stage.until(
+            RUNS,
+            lambda all_: all(state_of(r) == "Completed" and not r["metadata"].get("finalizers") for r in all_.values()),
+            what="all have completed",
+        )
+    calls = [call.signature for call in stage.script.calls]
+    starts_ = [position for position, signature in enumerate(calls) if signature == "StartWorkflowExecution"]
+    assert len(starts_) == burst
+    assert calls[: starts_[-1]].count("PATCH agentruns/status") < burst / 2
+    assert calls.count("PATCH agentruns/status") <= 2 * burst
 
 
 async def create_old(kube: KubeApi, namespace: str, name: str) -> None:

@@ -62,7 +62,7 @@ class KeyedQueue(Generic[K]):
         self._not_before: dict[K, float] = {}  # when a server that asked for time may be asked again
         self.last_progress = time.monotonic()
         for band in Band:
-            DEPTH.labels(name, band.label).set_function(partial(self.depth, band))
+            DEPTH.labels(name, band.label).set_function(partial(self.depth_of, band))
             OLDEST.labels(name, band.label).set_function(partial(self.oldest, band))
 
     def mark(self, key: K, *, delay: float = 0.0, band: Band = Band.FIRST) -> None:
@@ -95,7 +95,12 @@ class KeyedQueue(Generic[K]):
             for _ in range(self._concurrency):
                 group.create_task(self._worker())
 
-    def depth(self, band: Band) -> int:
+    @property
+    def depth(self) -> int:
+        """How many keys wait."""
+        return len(self._waiting)
+
+    def depth_of(self, band: Band) -> int:
         """Return how many keys wait in a band."""
         return self._waiting.depth(band)
 

@@ -11,6 +11,7 @@ from durafleet.controllers.queue import KeyedQueue
 from durafleet.controllers.run_effects import TemporalTrouble, perform, take_trouble
 from durafleet.controllers.run_memory import Memory
 from durafleet.controllers.run_metrics import measure
+from durafleet.controllers.store import key_of
 from durafleet.controllers.tracker import Tracker
 from durafleet.controllers.world import World
 from durafleet.core.actions import DeleteRun, RunPlan, StartWorkflow
@@ -45,12 +46,14 @@ class RunController:
         self.tracker = Tracker(world, observe=self.observe_execution, refresh=self.refresh, look_again=self.mark)
         self.admission = Admission(workers=world.workers.get, wake=self.mark)
         world.runs.changed = self.admission.observe
-        world.events.busy = lambda: self.queue.depth(Band.FIRST) > 0
+        world.events.busy = lambda: self.queue.depth_of(Band.FIRST) > 0
 
     def observe(self, event: Mapping[str, Any]) -> None:
-        """Take in a watch event. One that tells nothing new of a settled run is the echo of what settled it."""
-        key = self._world.runs.observe(event)
-        if self._world.runs.settled(key) is None:
+        """Take in a watch event; the echo of a write of ours is no news."""
+        key = key_of(event["object"])
+        before = self._world.runs.known(key)
+        self._world.runs.observe(event)
+        if self._world.runs.known(key) is not before:
             self.mark(key)
 
     def mark(self, key: Key) -> None:
@@ -167,18 +170,25 @@ class RunController:
             return
         for announcement in plan.announcements:  # with an action: nothing else will tell of it
             await self._world.events.post(RUNS, run, announcement)
-        starting = any(isinstance(action, StartWorkflow) for action in plan.actions)
-        if starting:
-            self.admission.reserve(run)  # before the first await: the next plan must find the place taken
+        if any(isinstance(action, StartWorkflow) for action in plan.actions):
+            await self._start(run, memory, plan)
+        else:
+            await self._perform(run, memory, plan)
+
+    async def _perform(self, run: Run, memory: Memory, plan: RunPlan) -> None:
         for action in plan.actions:
             await perform(self._world, run, memory, action)
             run = self._world.runs.get(run.key) or run
-        if starting:
-            self._follow_start(run, memory)
 
-    def _follow_start(self, run: Run, memory: Memory) -> None:
-        """Leave the status for later: under load all starts come first, and a run that is short needs one write."""
-        memory.started = True
+    async def _start(self, run: Run, memory: Memory, plan: RunPlan) -> None:
+        """Start the workflow; its status is for later: all starts come first, and a run that is short needs one."""
+        self.admission.reserve(run)  # before the first await: the next plan must find the place taken
+        memory.started = True  # so are the events of our own writes, on their way, no reason to come back at once
+        try:
+            await self._perform(run, memory, plan)
+        except BaseException:
+            memory.started = False
+            raise
         self._track(run, memory)
         self.mark(run.key)
 

@@ -22,6 +22,7 @@ class SettledRun:
 
     Attributes:
         workflow_id: derived, as always.
+        connection: the TemporalConnection that it was started through; None for the operator's default.
         run_id: of the execution that its status records; None if it had none.
         started: when that one started.
         expires: when its time to live is over; None if it has none.
@@ -33,6 +34,7 @@ class SettledRun:
     resource_version: str
     state: Reason
     workflow_id: str
+    connection: str | None
     run_id: str | None
     started: datetime | None
     expires: datetime | None
@@ -60,6 +62,7 @@ def settled(run: Run, plan: RunPlan, *, now: datetime) -> SettledRun:
         resource_version=run.resource_version,
         state=run.status.state,
         workflow_id=workflow_id(run),
+        connection=workflow.connection if workflow is not None else None,
         run_id=workflow.run_id if workflow is not None else None,
         started=parse_time(started) if started is not None else None,
         expires=now + timedelta(seconds=plan.requeue) if plan.requeue is not None else None,
