@@ -25,6 +25,8 @@ async def look_first(world: World, runs: RunController, *, namespaces: Sequence[
             await _look(world, runs, namespace)
     except DurafleetError as error:
         logger.warning("the first look failed; the watches will see to it: %s", error)
+    except Exception:  # nor must a bug in what only makes haste keep the watches from beginning
+        logger.exception("the first look broke; the watches will see to it")
 
 
 async def _look(world: World, runs: RunController, namespace: str | None) -> None:
