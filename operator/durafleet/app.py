@@ -100,6 +100,7 @@ class App:
         done, _ = await asyncio.wait([watch, stopped, *background], return_when=asyncio.FIRST_COMPLETED)
         self.watching.clear()
         if self.stopping.is_set():
+            await self.world.events.drain()
             if self.leadership is not None:
                 await self.leadership.hold_still()
             watch.cancel()  # Kopf stops at once; told by its flag, it would wait 5 s for our sweeps to end

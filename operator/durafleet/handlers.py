@@ -9,17 +9,23 @@ from typing import Any, Protocol
 import kopf
 
 from durafleet.api.model import GROUP, VERSION
+from durafleet.config import Settings
 from durafleet.controllers.connections import ConnectionController
+from durafleet.controllers.first_look import look_first
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.workers import WorkerController
+from durafleet.controllers.world import World
 from durafleet.core.deployment import WORKER_LABEL
 from durafleet.core.sharding import Shard
 from durafleet.stateless import NoLastState, NoProgress
+from durafleet.kube.watching import Sessions
 
 
 class Controllers(Protocol):
     """What the handlers reach through Kopf's memo."""
 
+    settings: Settings
+    world: World
     runs: RunController
     workers: WorkerController
     connections: ConnectionController
@@ -28,6 +34,11 @@ class Controllers(Protocol):
 def registry(shard: Shard) -> kopf.OperatorRegistry:
     """Return the registry of all handlers; what is not of the shard does not exist for them."""
     handlers = kopf.OperatorRegistry()
+    sessions = Sessions()
+
+    @kopf.on.startup(registry=handlers)
+    async def look_around(memo: Controllers, **_: Any) -> None:
+        await look_first(memo.world, memo.runs, namespaces=memo.settings.watch_namespaces, shard=shard)
 
     def ours(*_: Any, namespace: str | None, **__: Any) -> bool:
         return namespace is not None and shard.holds(namespace)
@@ -49,8 +60,9 @@ def registry(shard: Shard) -> kopf.OperatorRegistry:
         memo.workers.observe_deployment(event)
 
     @kopf.on.login(registry=handlers)
-    def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    async def log_in(**kwargs: Any) -> kopf.AiohttpSession | None:
+        found = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        return sessions.of(found) if found is not None else None
 
     return handlers
 

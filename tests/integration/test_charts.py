@@ -1,5 +1,6 @@
 """The charts as Helm renders them and the API server takes them."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -73,7 +74,8 @@ def test_a_namespaced_release_has_roles_in_these_namespaces_only(control_plane: 
 
 
 def test_a_namespaced_release_can_do_without_cluster_scoped_objects(control_plane: ControlPlane):
-    objects = render(control_plane, "watchNamespaces={a}", "rbac.aggregate=false", "admissionPolicy.enabled=false")
+    without = ("rbac.aggregate=false", "admissionPolicy.enabled=false", "apiPriority.enabled=false")
+    objects = render(control_plane, "watchNamespaces={a}", *without)
     assert [key for key in objects if key[1].startswith("/")] == []
 
 
@@ -246,6 +248,17 @@ DENIED = [
     ("create", "pods/exec"),
     ("create", "rolebindings.rbac.authorization.k8s.io"),
 ]
+
+
+def test_the_operators_requests_and_no_others_have_their_own_priority_level(control_plane: ControlPlane, release: str):
+    schema = json.loads(control_plane.kubectl("get", "flowschema", f"{release}-fleet-durafleet", "-o", "json"))
+    subjects = [subject for rule in schema["spec"]["rules"] for subject in rule["subjects"]]
+    account = {"name": "fleet-durafleet", "namespace": release}
+    assert subjects == [{"kind": "ServiceAccount", "serviceAccount": account}]
+    level = schema["spec"]["priorityLevelConfiguration"]["name"]
+    assert json.loads(control_plane.kubectl("get", "prioritylevelconfiguration", level, "-o", "json"))
+    dangling = [c for c in schema.get("status", {}).get("conditions", ()) if c["type"] == "Dangling"]
+    assert all(condition["status"] == "False" for condition in dangling)
 
 
 def allowed(control_plane: ControlPlane, verb: str, resource: str, *, namespace: str, user: str) -> bool:

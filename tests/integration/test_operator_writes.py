@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.support.cluster import ControlPlane
-from tests.support.operator import Fleet, operator_process
+from tests.support.operator import IMAGE, Fleet, operator_process
 from tests.support.workflows import BROKEN
 
 STATUS_WRITES, EVENTS, WRITES = 4, 2, 4
@@ -103,3 +103,48 @@ async def test_a_steered_run_costs_a_write_or_two_for_each_thing_that_is_asked(
     assert counted["object"] <= 4, "the finalizer comes and goes twice"
     events = json.loads(fleet.kubectl("get", "events", "-o", "json"))["items"]
     assert len([e for e in events if e["involvedObject"]["name"] == "steered"]) == counted["events"] <= 4
+
+
+def applied(plane: ControlPlane, namespace: str) -> Counter[str]:
+    """Count the operator's writes of what it owns for an AgentWorker, by kind."""
+    return Counter(
+        entry["objectRef"]["resource"]
+        for entry in plane.audit(namespace)
+        if entry["verb"] == "patch" and "fieldManager=durafleet" in entry["requestURI"]
+        and entry["objectRef"]["resource"] in {"deployments", "configmaps"}
+        and not entry["objectRef"].get("subresource")
+    )  # fmt: skip
+
+
+async def begin(fleet: Fleet, folder: Path) -> None:
+    """Run an operator until the AgentWorker's Deployment is there and its status says so."""
+    with operator_process(folder, fleet.env()):
+        await fleet.until_reason("agentworker", "support", "RollingOut")
+
+
+async def test_a_restart_of_the_operator_applies_only_what_somebody_edited_meanwhile(
+    control_plane: ControlPlane, temporal_server: str, namespace: str, tmp_path: Path
+):
+    fleet = Fleet(control_plane, namespace, await Client.connect(temporal_server))
+    env = [{"name": "EMPTY", "value": ""}, {"name": "FULL", "value": "1"}]
+    agents = [{"name": "greeter", "model": "test"}]
+    fleet.create_worker(agents=agents, env=env, resources={"requests": {"cpu": "100m"}})
+    await begin(fleet, tmp_path)
+    assert applied(control_plane, namespace) == {"deployments": 1, "configmaps": 1}
+    with operator_process(tmp_path, fleet.env()):
+        fleet.create_run("marker", "Echo", input="hello")
+        await fleet.until_started(fleet.get("agentrun", "marker"))
+        fleet.patch("agentworker", "support", {"priority": 1})  # looked at once more, hence for the second time
+        await fleet.until(
+            "agentworker", "support", lambda it: it["status"]["observedGeneration"] == 2, what="was looked at"
+        )
+    assert applied(control_plane, namespace) == {"deployments": 1, "configmaps": 1}
+    edit = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "registry.invalid/other:1"}]
+    fleet.kubectl("patch", "deployment", "support", "--type=json", "-p", json.dumps(edit))
+    with operator_process(tmp_path, fleet.env()):
+        await fleet.until(
+            "deployment",
+            "support",
+            lambda it: it["spec"]["template"]["spec"]["containers"][0]["image"] == IMAGE,
+            what="has its image back",
+        )

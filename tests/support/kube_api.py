@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import ClientSession, ClientTimeout, TCPConnector
 from kubernetes.aio import config as kube_config
@@ -52,8 +53,9 @@ class KubeApi:
     async def delete(self, resource: Resource, namespace: str, name: str) -> None:
         await self._request("DELETE", resource.path(namespace, name))
 
-    async def list(self, resource: Resource, namespace: str) -> list[Body]:
-        return list((await self._request("GET", resource.path(namespace)))["items"])
+    async def list(self, resource: Resource, namespace: str, **query: str) -> list[Body]:
+        path = resource.path(namespace) + (f"?{urlencode(query)}" if query else "")
+        return list((await self._request("GET", path))["items"])
 
     async def until(
         self,

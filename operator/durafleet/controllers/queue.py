@@ -1,21 +1,22 @@
 """The keyed queue: what Kopf's event handlers feed and the controllers drain.
 
 A key is in it once, however often it is marked (latest wins); one key is never worked on twice at
-the same time; a key marked while it is worked on is worked on again afterwards. Failures come
-back later and later, with jitter, so that an outage is not met by a herd.
+the same time; a key marked while it is worked on is worked on again afterwards. Whose turn it is, is
+`fairness`'s affair. Failures come back later and later, with jitter, so that an outage is not met by a herd.
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from durafleet.controllers.fairness import Band, Taken, Waiting
 from durafleet.errors import Conflict, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -24,8 +25,11 @@ K = TypeVar("K", bound=tuple[str, str])
 Work = Callable[[K], Awaitable[float | None]]
 """Works on a key; returns after how many seconds to look again, None to wait for the next mark."""
 
-DEPTH = Gauge("durafleet_queue_depth", "Keys that wait for a controller.", ["queue"])
-AGE = Histogram("durafleet_queue_seconds", "Time a key waited.", ["queue"], buckets=(0.01, 0.05, 0.2, 1, 5, 20, 60))
+DEPTH = Gauge("durafleet_queue_depth", "Keys that wait for a controller.", ["queue", "band"])
+OLDEST = Gauge("durafleet_queue_oldest_seconds", "How long the key waits that waits longest.", ["queue", "band"])
+AGE = Histogram(
+    "durafleet_queue_seconds", "Time a key waited.", ["queue", "band"], buckets=(0.01, 0.05, 0.2, 1, 2, 5, 20, 60, 300)
+)
 FAILURES = Counter("durafleet_reconcile_errors_total", "Reconciliations that failed and come back.", ["queue", "kind"])
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 60.0
@@ -37,50 +41,51 @@ def backoff(failures: int) -> float:
     return float(ceiling) * (0.5 + random.random() / 2)  # noqa: S311 - jitter, not a secret
 
 
+def share_of(concurrency: int) -> int:
+    """Return how much of a queue's concurrency one namespace may have: nearly all, never all."""
+    return max(concurrency - max(concurrency // 8, 1), 1)
+
+
 class KeyedQueue(Generic[K]):
-    """A queue of keys with delays, per-key order and bounded concurrency."""
+    """A queue of keys with delays, per-key order, bounded concurrency and fairness between namespaces."""
 
     def __init__(self, name: str, work: Work[K], *, concurrency: int) -> None:
         self.name = name
         self._work = work
         self._concurrency = concurrency
-        self._ready: deque[K] = deque()
-        self._since: dict[K, float] = {}  # keys in _ready, and when they came
+        self._waiting: Waiting[K] = Waiting(share=share_of(concurrency))
+        self._idle: deque[asyncio.Future[None]] = deque()  # workers with nothing to do
         self._active: set[K] = set()
-        self._again: set[K] = set()  # marked while active
-        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._again: dict[K, Band] = {}  # marked while active
+        self._timers: dict[K, tuple[asyncio.TimerHandle, Band]] = {}
         self._failures: dict[K, int] = {}
         self._not_before: dict[K, float] = {}  # when a server that asked for time may be asked again
-        self._wakeup = asyncio.Condition()
         self.last_progress = time.monotonic()
+        for band in Band:
+            DEPTH.labels(name, band.label).set_function(partial(self.depth_of, band))
+            OLDEST.labels(name, band.label).set_function(partial(self.oldest, band))
 
-    def mark(self, key: K, *, delay: float = 0.0) -> None:
-        """Ask for work on a key, now or after `delay` seconds; the earliest request wins.
+    def mark(self, key: K, *, delay: float = 0.0, band: Band = Band.FIRST) -> None:
+        """Ask for work on a key, now or after `delay` seconds; the earliest request and the first band win.
 
         A failure's wait is cut short by this, because what was marked may mend it; a server that
         said when to come again is not asked before.
         """
-        loop = asyncio.get_running_loop()
-        delay = max(delay, self._not_before.get(key, 0.0) - loop.time())
+        now = asyncio.get_running_loop().time()
+        delay = max(delay, self._not_before.get(key, now) - now)
         if delay > 0:
-            timer = self._timers.get(key)
-            if key in self._since or (timer is not None and timer.when() <= loop.time() + delay):
-                return
-            self._cancel_timer(key)
-            self._timers[key] = loop.call_later(delay, self.mark, key)
+            self._schedule(key, now + delay, band)
             return
-        self._cancel_timer(key)
+        band = min(band, self._unschedule(key))
         if key in self._active:
-            self._again.add(key)
-        elif key not in self._since:
-            self._since[key] = time.monotonic()
-            self._ready.append(key)
-            DEPTH.labels(self.name).set(len(self._ready))
-            loop.create_task(self._notify())  # noqa: RUF006 - ends at once
+            self._again[key] = min(band, self._again.get(key, band))
+            return
+        self._waiting.add(key, band, now=time.monotonic())
+        self._wake_one()
 
     def forget(self, key: K) -> None:
         """Drop what is scheduled for a key that no longer exists."""
-        self._cancel_timer(key)
+        self._unschedule(key)
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
 
@@ -92,42 +97,60 @@ class KeyedQueue(Generic[K]):
 
     @property
     def depth(self) -> int:
-        return len(self._ready)
+        """How many keys wait."""
+        return len(self._waiting)
 
-    async def _notify(self) -> None:
-        async with self._wakeup:
-            self._wakeup.notify()
+    def depth_of(self, band: Band) -> int:
+        """Return how many keys wait in a band."""
+        return self._waiting.depth(band)
+
+    def oldest(self, band: Band) -> float:
+        """Return for how many seconds the key has waited that has waited longest."""
+        since = self._waiting.oldest(band)
+        return time.monotonic() - since if since is not None else 0.0
 
     async def _worker(self) -> None:
         while True:
-            async with self._wakeup:
-                await self._wakeup.wait_for(lambda: bool(self._ready))
-                key = self._ready.popleft()
-            AGE.labels(self.name).observe(time.monotonic() - self._since.pop(key))
-            DEPTH.labels(self.name).set(len(self._ready))
-            self._active.add(key)
+            taken = await self._next()
+            AGE.labels(self.name, taken.band.label).observe(time.monotonic() - taken.since)
+            self._active.add(taken.key)
             try:
-                await self._attempt(key)
+                await self._attempt(taken.key, taken.band)
             finally:
-                self._active.discard(key)
+                self._active.discard(taken.key)
+                self._waiting.done(taken.key)
                 self.last_progress = time.monotonic()
-            if key in self._again:
-                self._again.discard(key)
-                self.mark(key)
+            if (band := self._again.pop(taken.key, None)) is not None:
+                self.mark(taken.key, band=band)
+            self._wake_one()  # a namespace that had its share may go on
 
-    async def _attempt(self, key: K) -> None:
+    async def _next(self) -> Taken[K]:
+        while (taken := self._waiting.take()) is None:
+            idle = asyncio.get_running_loop().create_future()
+            self._idle.append(idle)
+            await idle
+        return taken
+
+    def _wake_one(self) -> None:
+        while self._idle and len(self._waiting):
+            idle = self._idle.popleft()
+            if not idle.done():  # its worker was cancelled
+                idle.set_result(None)
+                return
+
+    async def _attempt(self, key: K, band: Band) -> None:
         try:
             delay = await self._work(key)
         except Exception as error:  # a bug in one key's plan must not stop the others
-            self._retry(key, error)
+            self._retry(key, band, error)
             return
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
         if delay is not None:
             self._active.discard(key)  # a later look must not read as "marked while active"
-            self.mark(key, delay=max(delay, 0.001))
+            self.mark(key, delay=max(delay, 0.001), band=Band.LATER)
 
-    def _retry(self, key: K, error: Exception) -> None:
+    def _retry(self, key: K, band: Band, error: Exception) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         FAILURES.labels(self.name, type(error).__name__).inc()
         delay = backoff(failures)
@@ -141,10 +164,26 @@ class KeyedQueue(Generic[K]):
         else:
             logger.error("%s %s/%s failed; again in %.1f s", self.name, *key, delay, exc_info=error)
         self._active.discard(key)
-        self.mark(key, delay=delay)
+        self.mark(key, delay=delay, band=band)
 
-    def _cancel_timer(self, key: K) -> None:
-        timer = self._timers.pop(key, None)
+    def _schedule(self, key: K, when: float, band: Band) -> None:
+        if key in self._waiting:
+            return
+        timer, promised = self._timers.get(key, (None, band))
+        band = min(band, promised)
         if timer is not None:
-            with contextlib.suppress(RuntimeError):
-                timer.cancel()
+            timer.cancel()
+            when = min(when, timer.when())
+        handle = asyncio.get_running_loop().call_at(when, self._due, key)
+        self._timers[key] = handle, band
+
+    def _due(self, key: K) -> None:
+        _, band = self._timers.pop(key)
+        self.mark(key, band=band)
+
+    def _unschedule(self, key: K) -> Band:
+        """Cancel a key's timer; return the band that it was promised."""
+        timer, band = self._timers.pop(key, (None, Band.LATER))
+        if timer is not None:
+            timer.cancel()
+        return band

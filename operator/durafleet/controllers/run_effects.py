@@ -1,9 +1,11 @@
 """Carrying out what a plan asks for an AgentRun: one outbound call an action, and what it taught is remembered."""
 
 from dataclasses import replace
+from datetime import datetime
 
+from durafleet.api.status import Reason
 from durafleet.controllers.run_memory import Memory
-from durafleet.controllers.world import World
+from durafleet.controllers.world import World, verdict_of
 from durafleet.core.actions import (
     AddFinalizer,
     AskTemporal,
@@ -20,9 +22,11 @@ from durafleet.core.actions import (
     TerminateWorkflow,
     UnpauseWorkflow,
 )
+from durafleet.core.conditions import Verdict
 from durafleet.core.execution import Outcome
 from durafleet.core.objects import Run
-from durafleet.errors import DurafleetError, NotFound, Unsupported
+from durafleet.core.run_world import Trouble
+from durafleet.errors import Denied, DurafleetError, NamespaceNotFound, NotFound, Refused, Unavailable, Unsupported
 from durafleet.kube.inputs import read_input
 from durafleet.kube.resources import RUNS, delete_as_seen, set_finalizer
 from durafleet.temporal import control, executions
@@ -38,6 +42,20 @@ class TemporalTrouble(Exception):
         self.error = error
         self.target = action.target
         self.starting = isinstance(action, StartWorkflow)
+
+
+def take_trouble(memory: Memory, raised: TemporalTrouble, *, now: datetime) -> tuple[Trouble, Unavailable | None]:
+    """Remember since when Temporal gives trouble; only the refusal of a start is final."""
+    error, target = raised.error, raised.target
+    memory.trouble_since = memory.trouble_since or now
+    passing = isinstance(error, Unavailable | NamespaceNotFound | Denied) or not raised.starting
+    if isinstance(error, Refused) and raised.starting and "search attribute" in str(error).lower():
+        passing = True  # registered a moment ago: the server's cache has not seen it yet
+    if passing:
+        failure = error if isinstance(error, Unavailable) else Unavailable(str(error))
+        return Trouble(verdict_of(error, target), memory.trouble_since), failure
+    verdict = Verdict(Reason.START_REJECTED, f"Temporal refused to start the workflow: {error}")
+    return Trouble(verdict, memory.trouble_since, final=True), None
 
 
 async def perform(world: World, run: Run, memory: Memory, action: RunAction) -> None:

@@ -8,7 +8,7 @@ from durafleet.core.execution import Execution
 from durafleet.core.run_world import Given
 
 
-@dataclass
+@dataclass(slots=True)
 class Memory:
     """Observations of one run.
 
@@ -18,6 +18,7 @@ class Memory:
         progress_at: when progress was last written.
         given: the input from elsewhere, or why it is not there; read anew at each visit.
         unpausable: the generation of the spec for which the server refused to pause the workflow.
+        started: Temporal has answered the start; what is left is to say so.
     """
 
     uid: str
@@ -27,6 +28,7 @@ class Memory:
     progress_at: datetime | None = None
     given: Given | Verdict | None = None
     unpausable: int | None = None
+    started: bool = False
 
     def see(self, execution: Execution | None) -> None:
         """Take in what a description said."""

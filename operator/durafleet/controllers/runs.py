@@ -4,28 +4,29 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from prometheus_client import Counter, Histogram
-
 from durafleet.api.lifecycle import RETRYABLE, TERMINAL
-from durafleet.api.status import Reason
 from durafleet.controllers.admission import Admission
+from durafleet.controllers.fairness import Band
 from durafleet.controllers.queue import KeyedQueue
-from durafleet.controllers.run_effects import TemporalTrouble, perform
+from durafleet.controllers.run_effects import TemporalTrouble, perform, take_trouble
 from durafleet.controllers.run_memory import Memory
+from durafleet.controllers.run_metrics import measure
+from durafleet.controllers.store import key_of
 from durafleet.controllers.tracker import Tracker
-from durafleet.controllers.world import World, verdict_of
-from durafleet.core.actions import RunPlan, StartWorkflow
+from durafleet.controllers.world import World
+from durafleet.core.actions import DeleteRun, RunPlan, StartWorkflow
 from durafleet.core.conditions import Verdict
 from durafleet.core.execution import Execution, Target, latest
 from durafleet.core.objects import Key, Run
-from durafleet.core.retrying import seems_to_go_on
 from durafleet.core.run_world import RunWorld, Trouble
 from durafleet.core.runs import plan_run
-from durafleet.core.starting import run_key, workflow_id
+from durafleet.core.settled import SettledRun, is_news, is_of, is_settled, settled
+from durafleet.core.starting import run_key
 from durafleet.core.targets import connection_name
+from durafleet.core.urgency import is_awaited
 from durafleet.core.waiting import unpolled
-from durafleet.errors import Denied, NamespaceNotFound, NotFound, Refused, Unavailable
-from durafleet.kube.resources import RUNS, announce, write_status
+from durafleet.errors import NotFound, Unavailable
+from durafleet.kube.resources import RUNS, read, write_status
 
 logger = logging.getLogger(__name__)
 
@@ -33,18 +34,6 @@ STEPS = 12
 """Most plans in one visit; a life needs fewer, so reaching it means that a plan does not settle."""
 PROGRESS_EVERY = 10.0
 """Seconds between writes of progress."""
-
-STARTED = Histogram(
-    "durafleet_run_start_seconds",
-    "From the creation of an AgentRun to its workflow's start.",
-    buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 15, 60, 300),
-)
-CLOSED = Histogram(
-    "durafleet_run_settle_seconds",
-    "From a workflow's close to the terminal status.",
-    buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60),
-)
-FINISHED = Counter("durafleet_runs_finished_total", "AgentRuns that reached a terminal state.", ["state"])
 
 
 class RunController:
@@ -54,44 +43,59 @@ class RunController:
         self._world = world
         self._memory: dict[Key, Memory] = {}
         self.queue: KeyedQueue[Key] = KeyedQueue("agentruns", self.reconcile, concurrency=concurrency)
-        self.tracker = Tracker(world, observe=self.observe_execution, refresh=self.refresh, look_again=self.queue.mark)
-        self.admission = Admission(workers=world.workers.get, wake=self.queue.mark)
+        self.tracker = Tracker(world, observe=self.observe_execution, refresh=self.refresh, look_again=self.mark)
+        self.admission = Admission(workers=world.workers.get, wake=self.mark)
         world.runs.changed = self.admission.observe
+        world.events.busy = lambda: self.queue.depth_of(Band.FIRST) > 0
 
     def observe(self, event: Mapping[str, Any]) -> None:
-        """Take in a watch event."""
-        self.queue.mark(self._world.runs.observe(event))
+        """Take in a watch event; the echo of a write of ours is no news."""
+        key = key_of(event["object"])
+        before = self._world.runs.known(key)
+        self._world.runs.observe(event)
+        if self._world.runs.known(key) is not before:
+            self.mark(key)
+
+    def mark(self, key: Key) -> None:
+        """Look at a run soon: before others if somebody waits for it."""
+        run, memory = self._world.runs.get(key), self._memory.get(key)
+        started = memory is not None and memory.started
+        awaited = run is not None and is_awaited(run, started=started)
+        self.queue.mark(key, band=Band.FIRST if awaited else Band.LATER)
 
     def observe_execution(self, execution: Execution) -> Key | None:
         """Take in what a sweep saw; return the key if it is of a run that we know."""
         key = run_key(execution.workflow_id)
-        run = self._world.runs.get(key) if key is not None else None
-        if key is None or run is None or workflow_id(run) != execution.workflow_id:
+        run = self._world.runs.known(key) if key is not None else None
+        if run is None or not is_of(execution, run):
             return None
-        if run.status.state in TERMINAL and not seems_to_go_on(run, execution):
-            return key
-        memory = self._remember(run)
-        believed = latest(memory.execution, execution)
-        if believed != memory.execution:
-            memory.see(believed)
-            self.queue.mark(key)
-        return key
+        if is_news(execution, run):
+            memory = self._remember(run)
+            believed = latest(memory.execution, execution)
+            if believed != memory.execution:
+                memory.see(believed)
+                self.mark(run.key)
+        return run.key
 
     def refresh(self, key: Key) -> None:
         """Ask Temporal about a run again."""
         if (memory := self._memory.get(key)) is not None:
             memory.forget_open()
-        self.queue.mark(key)
+        self.mark(key)
 
     def wake(self, *, tenant: str, worker: str | None = None) -> None:
         """Look again at the unfinished runs of a worker, or of a whole namespace."""
         for run in self._world.runs:
             concerned = run.namespace == tenant and worker in (None, run.spec.worker_ref.name)
             if concerned and run.status.state not in TERMINAL:
-                self.queue.mark(run.key)
+                self.mark(run.key)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one run as far as it goes now; return when to look again."""
+        if (kept := self._world.runs.settled(key)) is not None:
+            if (patience := self._patience(kept)) != 0:
+                return patience
+            await self._take_up(kept)
         run = self._world.runs.get(key)
         if run is None:
             self._forget(key)
@@ -103,6 +107,22 @@ class RunController:
             memory.given = None
             if (run := self._world.runs.get(key)) is not None:
                 self.admission.release(run)
+
+    def _patience(self, kept: SettledRun) -> float | None:
+        """Return in how many seconds a settled run is due; None if nothing is to come."""
+        if kept.key in self._memory:  # its workflow may have gone on
+            return 0
+        if kept.expires is None:
+            return None
+        return max((kept.expires - self._world.now()).total_seconds(), 0)
+
+    async def _take_up(self, kept: SettledRun) -> None:
+        """Read a settled run anew: all of it is needed to decide."""
+        body = await read(self._world.kube, RUNS, kept.namespace, kept.name)
+        if body is None:
+            self._world.runs.drop(kept.key)
+        else:
+            self._world.runs.take_up(body)
 
     async def _bring_on(self, key: Key, memory: Memory) -> float | None:
         trouble: Trouble | None = None
@@ -116,11 +136,16 @@ class RunController:
                 self._track(run, memory)
                 if failure is not None and plan.requeue is None:
                     raise failure
+                if failure is None and is_settled(run, plan):
+                    self._settle(run, plan)
                 return plan.requeue
             try:
                 await self._carry_out(run, memory, plan)
             except TemporalTrouble as raised:
-                trouble, failure = self._take_trouble(memory, raised)
+                trouble, failure = take_trouble(memory, raised, now=self._world.now())
+                continue
+            if _ends_the_visit(plan):
+                return None
         raise RuntimeError(f"AgentRun {key}: the plan did not settle in {STEPS} steps")
 
     def _surroundings(self, run: Run, memory: Memory, trouble: Trouble | None) -> RunWorld:
@@ -140,17 +165,37 @@ class RunController:
         )
 
     async def _carry_out(self, run: Run, memory: Memory, plan: RunPlan) -> None:
-        for announcement in plan.announcements:
-            await announce(self._world.kube, RUNS, run, announcement, now=self._world.now())
+        if not plan.actions and plan.status is not None:
+            await self._write(run, memory, plan)
+            return
+        for announcement in plan.announcements:  # with an action: nothing else will tell of it
+            await self._world.events.post(RUNS, run, announcement)
         if any(isinstance(action, StartWorkflow) for action in plan.actions):
-            self.admission.reserve(run)  # before the first await: the next plan must find the place taken
+            await self._start(run, memory, plan)
+        else:
+            await self._perform(run, memory, plan)
+
+    async def _perform(self, run: Run, memory: Memory, plan: RunPlan) -> None:
         for action in plan.actions:
             await perform(self._world, run, memory, action)
             run = self._world.runs.get(run.key) or run
-        if not plan.actions and plan.status is not None:
-            await self._write(run, memory, plan.status)
 
-    async def _write(self, run: Run, memory: Memory, status: Any) -> None:
+    async def _start(self, run: Run, memory: Memory, plan: RunPlan) -> None:
+        """Start the workflow; its status is for later: all starts come first, and a run that is short needs one."""
+        self.admission.reserve(run)  # before the first await: the next plan must find the place taken
+        memory.started = True  # so are the events of our own writes, on their way, no reason to come back at once
+        try:
+            await self._perform(run, memory, plan)
+        except BaseException:
+            memory.started = False
+            raise
+        self._track(run, memory)
+        self.mark(run.key)
+
+    async def _write(self, run: Run, memory: Memory, plan: RunPlan) -> None:
+        status = plan.status
+        if status is None:
+            return
         try:
             body = await write_status(self._world.kube, RUNS, run, status.wire(), run.status.wire())
         except NotFound:
@@ -158,31 +203,9 @@ class RunController:
         self._world.runs.put(body)
         if status.progress != run.status.progress:
             memory.progress_at = self._world.now()
-        self._measure(run, memory, status)
-
-    def _measure(self, run: Run, memory: Memory, status: Any) -> None:
-        execution = memory.execution
-        if status.state == run.status.state or execution is None:
-            return
-        if run.status.start_time is None and execution.began is not None:
-            STARTED.observe(max((execution.began - run.created).total_seconds(), 0.0))
-        if status.state in TERMINAL:
-            FINISHED.labels(status.state).inc()
-            if execution.close_time is not None:
-                CLOSED.observe(max((self._world.now() - execution.close_time).total_seconds(), 0.0))
-
-    def _take_trouble(self, memory: Memory, raised: TemporalTrouble) -> tuple[Trouble, Unavailable | None]:
-        """Remember since when Temporal gives trouble; only the refusal of a start is final."""
-        error, target = raised.error, raised.target
-        memory.trouble_since = memory.trouble_since or self._world.now()
-        passing = isinstance(error, Unavailable | NamespaceNotFound | Denied) or not raised.starting
-        if isinstance(error, Refused) and raised.starting and "search attribute" in str(error).lower():
-            passing = True  # registered a moment ago: the server's cache has not seen it yet
-        if passing:
-            failure = error if isinstance(error, Unavailable) else Unavailable(str(error))
-            return Trouble(verdict_of(error, target), memory.trouble_since), failure
-        verdict = Verdict(Reason.START_REJECTED, f"Temporal refused to start the workflow: {error}")
-        return Trouble(verdict, memory.trouble_since, final=True), None
+        measure(run, status, memory.execution, now=self._world.now())
+        for announcement in plan.announcements:
+            self._world.events.record(RUNS, run, announcement)
 
     def _track(self, run: Run, memory: Memory) -> None:
         execution = memory.execution
@@ -199,7 +222,11 @@ class RunController:
         worker = self._world.workers.get((run.namespace, run.spec.worker_ref.name))
         return self._world.target(run.namespace, connection_name(run, worker))
 
-    def _remember(self, run: Run) -> Memory:
+    def _settle(self, run: Run, plan: RunPlan) -> None:
+        self._world.runs.settle(settled(run, plan, now=self._world.now()))
+        self._memory.pop(run.key, None)
+
+    def _remember(self, run: Run | SettledRun) -> Memory:
         memory = self._memory.get(run.key)
         if memory is None or memory.uid != run.uid:
             memory = self._memory[run.key] = Memory(run.uid)
@@ -209,3 +236,8 @@ class RunController:
         self._memory.pop(key, None)
         self.tracker.drop(key)
         self.queue.forget(key)
+
+
+def _ends_the_visit(plan: RunPlan) -> bool:
+    """Tell whether what has been done is all for now: the key is marked for the rest, or the object is going."""
+    return any(isinstance(action, StartWorkflow | DeleteRun) for action in plan.actions)

@@ -22,7 +22,7 @@ T = TypeVar("T", bound=Versioned)
 
 
 class Store(Generic[T]):
-    """Objects of one kind. An older version never replaces a newer one.
+    """Objects of one kind, without what nobody reads (managedFields). An older version never replaces a newer one.
 
     Attributes:
         changed: is called with an object as it was and as it is; None where there was none, or is none.
@@ -35,28 +35,23 @@ class Store(Generic[T]):
 
     def observe(self, event: Mapping[str, Any]) -> Key:
         """Take in a watch event; return the key it is about."""
-        body = event["object"]
-        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        key = key_of(event["object"])
         if event.get("type") == "DELETED":
-            self.changed(self._objects.pop(key, None), None)
+            self.drop(key)
         else:
-            self.put(body)
+            self.put(event["object"])
         return key
 
     def put(self, body: Mapping[str, Any]) -> None:
-        """Keep an object unless a newer version of it is known."""
-        meta = body["metadata"]
-        key = (meta["namespace"], meta["name"])
-        known = self._objects.get(key)
-        if known is not None and int(known.resource_version) >= int(meta["resourceVersion"]):
-            return
-        try:
-            read = self._read(body)
-        except ValidationError as error:
-            logger.error("%s %s/%s does not fit its schema; upgrade the CRDs: %s", body.get("kind"), *key, error)
-            return
-        self._objects[key] = read
-        self.changed(known, read)
+        """Keep an object unless a newer version of it is known, or the same."""
+        key = key_of(body)
+        known = self._known(key)
+        if known is None or int(known.resource_version) < int(body["metadata"]["resourceVersion"]):
+            self._keep(key, body)
+
+    def drop(self, key: Key) -> None:
+        """Forget an object that is gone."""
+        self.changed(self._objects.pop(key, None), None)
 
     def get(self, key: Key) -> T | None:
         return self._objects.get(key)
@@ -66,3 +61,22 @@ class Store(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._objects)
+
+    def _known(self, key: Key) -> Versioned | None:
+        return self._objects.get(key)
+
+    def _keep(self, key: Key, body: Mapping[str, Any]) -> bool:
+        try:
+            read = self._read(body)
+        except ValidationError as error:
+            logger.error("%s %s/%s does not fit its schema; upgrade the CRDs: %s", body.get("kind"), *key, error)
+            return False
+        before = self._objects.get(key)
+        self._objects[key] = read
+        self.changed(before, read)
+        return True
+
+
+def key_of(body: Mapping[str, Any]) -> Key:
+    """Return namespace and name of a raw object."""
+    return body["metadata"]["namespace"], body["metadata"]["name"]

@@ -8,23 +8,24 @@ from durafleet.controllers.queue import KeyedQueue
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.world import World, verdict_of
 from durafleet.core.actions import ApplyObject, DeleteObject, WorkerPlan
+from durafleet.core.applying import bears, digest, is_as_applied, stamped
 from durafleet.core.conditions import Verdict
-from durafleet.core.deployment import WORKER_LABEL, agents_name, config_map, deployment, digest, selector
+from durafleet.core.deployment import WORKER_LABEL, agents_name, config_map, deployment, selector
 from durafleet.core.execution import Target
 from durafleet.core.objects import Key, Worker
 from durafleet.core.pollers import Pod, pod_problem, polling_pods
 from durafleet.core.targets import task_queue_of
 from durafleet.core.workers import Rollout, WorkerWorld, invalid_worker, plan_worker
 from durafleet.errors import DurafleetError, NotFound
+from durafleet.kube.listing import list_all
 from durafleet.kube.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     OWNED,
+    PODS,
     WORKERS,
-    announce,
     apply,
     delete,
-    list_pods,
     read,
     write_status,
 )
@@ -118,14 +119,24 @@ class WorkerController:
                 self._keep(body)
         if body is None:
             return None
-        wanted = digest(deployment(worker, target, self._world.worker_defaults))
-        applied = memory.deployment == (wanted, body["metadata"].get("generation", 0))
+        manifest = deployment(worker, target, self._world.worker_defaults)
+        if memory.deployment is None and bears(body, manifest):
+            await self._know_deployment(worker, memory, manifest)
+        applied = memory.deployment == (digest(manifest), body["metadata"].get("generation", 0))
         return rollout_of(body, owner_uid=worker.uid, applied=applied)
+
+    async def _know_deployment(self, worker: Worker, memory: Memory, manifest: dict[str, Any]) -> None:
+        """After a restart: a Deployment that is as an earlier operator applied it is not applied again."""
+        found = await read(self._world.kube, DEPLOYMENTS, worker.namespace, worker.name)
+        if found is not None and is_as_applied(found, manifest):
+            memory.deployment = (digest(manifest), found["metadata"].get("generation", 0))
 
     async def _know_agents(self, worker: Worker, memory: Memory) -> None:
         if memory.agents_exist is None:
             found = await read(self._world.kube, CONFIG_MAPS, worker.namespace, agents_name(worker))
             memory.agents_exist = found is not None and _controlled(found, worker.uid)
+            if found is not None and is_as_applied(found, config_map(worker)):
+                memory.agents = digest(config_map(worker))
 
     async def _look(
         self, worker: Worker, rollout: Rollout | None, target: Target
@@ -133,7 +144,8 @@ class WorkerController:
         """Look at the pods, and once they run at who polls."""
         if rollout is None or not rollout.applied or not rollout.owned or worker.spec.replicas == 0:
             return None, None, None
-        pods = current_pods(await list_pods(self._world.kube, worker.namespace, selector(worker)))
+        found = list_all(self._world.kube, PODS, worker.namespace, labelSelector=selector(worker))
+        pods = current_pods([body async for body in found])
         if not rollout.settled:
             image = worker.spec.image or self._world.worker_defaults.image or ""
             return pod_problem(pods, image=image), None, None
@@ -149,8 +161,6 @@ class WorkerController:
             return None, None, verdict_of(error, target)
 
     async def _carry_out(self, worker: Worker, memory: Memory, plan: WorkerPlan) -> None:
-        for announcement in plan.announcements:
-            await announce(self._world.kube, WORKERS, worker, announcement, now=self._world.now())
         for action in plan.actions:
             match action:
                 case ApplyObject(manifest=manifest):
@@ -167,9 +177,11 @@ class WorkerController:
             except NotFound:
                 return
             self._world.workers.put(body)
+            for announcement in plan.announcements:
+                self._world.events.record(WORKERS, worker, announcement)
 
     async def _apply(self, memory: Memory, manifest: dict[str, Any]) -> None:
-        body = await apply(self._world.kube, manifest)
+        body = await apply(self._world.kube, stamped(manifest))
         if manifest["kind"] == "ConfigMap":
             memory.agents, memory.agents_exist = digest(manifest), True
             return

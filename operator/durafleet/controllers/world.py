@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from durafleet.api.status import Reason
+from durafleet.controllers.recorder import Recorder
+from durafleet.controllers.run_store import RunStore
 from durafleet.controllers.store import Store
 from durafleet.core.conditions import Verdict
 from durafleet.core.deployment import WorkerDefaults
 from durafleet.core.execution import Target
-from durafleet.core.objects import Connection, Run, Worker, read_connection, read_run, read_worker
+from durafleet.core.objects import Connection, Worker, read_connection, read_worker
 from durafleet.core.targets import DefaultConnection, resolve_target
 from durafleet.errors import Denied, DurafleetError, NamespaceNotFound
 from durafleet.kube.client import KubeClient
@@ -29,9 +31,13 @@ class World:
     default_connection: DefaultConnection
     worker_defaults: WorkerDefaults
     now: Callable[[], datetime] = utc_now
-    runs: Store[Run] = field(default_factory=lambda: Store(read_run))
+    runs: RunStore = field(default_factory=RunStore)
     workers: Store[Worker] = field(default_factory=lambda: Store(read_worker))
     connections: Store[Connection] = field(default_factory=lambda: Store(read_connection))
+    events: Recorder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.events = Recorder(self.kube, now=self.now)
 
     def target(self, tenant: str, connection: str | None) -> Target | Verdict:
         """Resolve a connection's name as one Kubernetes namespace means it."""

@@ -83,11 +83,6 @@ def deployment(worker: Worker, target: Target, defaults: WorkerDefaults) -> dict
     }
 
 
-def digest(manifest: dict[str, Any]) -> str:
-    """Tell manifests apart."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def _metadata(worker: Worker, name: str) -> dict[str, Any]:
     owner = {
         "apiVersion": API_VERSION,

@@ -25,7 +25,7 @@ class ExecutionStatus(StrEnum):
 OPEN = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.PAUSED})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a closed execution ended: the result as JSON text, or the failure."""
 
@@ -33,7 +33,7 @@ class Outcome:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Execution:
     """One workflow execution as last observed.
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Protocol
 
 from durafleet.api.contract import (
     OWNER_MEMO,
@@ -25,6 +26,16 @@ USUAL_PRIORITY = 3
 """Temporal's own default."""
 
 
+class Named(Protocol):
+    """What has a namespace and a name."""
+
+    @property
+    def namespace(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+
 def run_identity(run: Run) -> str:
     """Return what makes this run the same run: its idempotency key, else its UID."""
     return run.spec.idempotency_key or run.uid
@@ -38,7 +49,7 @@ def workflow_id(run: Run) -> str:
     return f"{WORKFLOW_ID_PREFIX}{run.namespace}/{run.name}/{run_identity(run)}"
 
 
-def owner_of(run: Run) -> str:
+def owner_of(run: Named) -> str:
     """Return how a workflow's memo names the run that it belongs to."""
     return f"{run.namespace}/{run.name}"
 

@@ -6,7 +6,7 @@ would be built for every pod and thrown away.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -20,12 +20,15 @@ from prometheus_client import Counter
 
 from durafleet.errors import ConfigurationError, Conflict, Denied, NotFound, Refused, Unavailable
 from durafleet.fence import FENCE
+from durafleet.kube.throttle import Throttle
 
 FIELD_MANAGER = "durafleet"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
 _TIMEOUT = 15.0
+CONNECTIONS = 32
+"""Most connections at a time, beside those of the watches; what is more waits for one."""
 
 REQUESTS = Counter("durafleet_kubernetes_requests_total", "Requests to the API server.", ["method", "code"])
 
@@ -40,6 +43,7 @@ class KubeClient:
 
     api: ApiClient
     agent: str
+    throttle: Throttle = field(default_factory=Throttle)
 
     @classmethod
     async def connect(cls, *, name: str) -> Self:
@@ -61,7 +65,7 @@ class KubeClient:
             raise ConfigurationError(
                 f"No Kubernetes credentials: {error}. Run in a pod with a service account, or set KUBECONFIG."
             ) from error
-        configuration.connection_pool_maxsize = 64
+        configuration.connection_pool_maxsize = CONNECTIONS
         configuration.proxy = configuration.proxy or _proxy_of(configuration.host)
         configuration.client_session_kwargs = {"trust_env": False}
         return cls(ApiClient(configuration=configuration), f"durafleet-operator/{version('durafleet')} ({name})")
@@ -79,7 +83,7 @@ class KubeClient:
         query: Mapping[str, str] | None = None,
         fenced: bool = True,
     ) -> dict[str, Any]:
-        """Send one request and return the answer's JSON.
+        """Send one request and return the answer's JSON; not while the API server has asked for time.
 
         What changes something goes through the fence, but for the writes that decide who leads.
 
@@ -87,6 +91,7 @@ class KubeClient:
             Unavailable: no answer, 429 or 5xx; Conflict: 409.
             NotFound, Denied, Refused: the API server's last word.
         """
+        await self.throttle.passed()
         headers: dict[str, Any] = {"Content-Type": content_type, "Accept": JSON, "User-Agent": self.agent}
         await self.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
         url = f"{self.api.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
@@ -100,7 +105,10 @@ class KubeClient:
         REQUESTS.labels(method, str(answer.status)).inc()
         content = _read(data)
         if answer.status >= 400:
-            raise _error(answer.status, content, answer.headers.get("Retry-After"))
+            seconds = _seconds(answer.headers.get("Retry-After"))
+            if answer.status == 429:
+                self.throttle.note(seconds)
+            raise _error(answer.status, content, seconds)
         if not isinstance(content, dict):
             raise Unavailable(f"the API server's answer is no JSON object: {content}")
         return content
@@ -124,14 +132,17 @@ def _read(data: bytes) -> Any:
         return data.decode(errors="replace").strip()[:200]
 
 
-def _error(status: int, content: Any, retry_after: str | None) -> Exception:
+def _seconds(retry_after: str | None) -> float | None:
+    return float(retry_after) if retry_after and retry_after.isdigit() else None
+
+
+def _error(status: int, content: Any, retry_after: float | None) -> Exception:
     words = content.get("message", "") if isinstance(content, dict) else str(content)
     message = f"HTTP {status}: {words}"
     if status == 409:
         return Conflict(message)
     if status == 429 or status >= 500:
-        seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
-        return Unavailable(message, retry_after=seconds)
+        return Unavailable(message, retry_after=retry_after)
     if status == 404:
         return NotFound(message)
     if status in {401, 403}:

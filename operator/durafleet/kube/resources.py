@@ -3,16 +3,12 @@
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from durafleet.api.model import GROUP, VERSION
-from durafleet.core.actions import Announcement
-from durafleet.core.objects import FINALIZER, Object, format_time
-from durafleet.errors import Conflict, NotFound
+from durafleet.core.objects import FINALIZER, Object
+from durafleet.errors import NotFound
 from durafleet.kube.client import APPLY, FIELD_MANAGER, MERGE, KubeClient
-
-COMPONENT = "durafleet-operator"
 
 
 @dataclass(frozen=True)
@@ -23,10 +19,11 @@ class Resource:
     kind: str
     plural: str
 
-    def path(self, namespace: str, name: str | None = None, sub: str | None = None) -> str:
-        """Return the URL path of the collection, the object or its subresource."""
+    def path(self, namespace: str | None, name: str | None = None, sub: str | None = None) -> str:
+        """Return the URL path of the collection, the object or its subresource; no namespace means all of them."""
         root = "/api/v1" if self.api_version == "v1" else f"/apis/{self.api_version}"
-        return "/".join(part for part in (root, "namespaces", namespace, self.plural, name, sub) if part)
+        place = f"namespaces/{namespace}" if namespace is not None else None
+        return "/".join(part for part in (root, place, self.plural, name, sub) if part)
 
 
 RUNS = Resource(f"{GROUP}/{VERSION}", "AgentRun", "agentruns")
@@ -132,42 +129,3 @@ async def read(client: KubeClient, resource: Resource, namespace: str, name: str
         return await client.request("GET", resource.path(namespace, name))
     except NotFound:
         return None
-
-
-async def list_pods(client: KubeClient, namespace: str, selector: str) -> list[dict[str, Any]]:
-    """Return the pods that a label selector finds, at most 500."""
-    answer = await client.request(
-        "GET", PODS.path(namespace), query={"labelSelector": selector, "limit": "500", "resourceVersion": "0"}
-    )
-    return list(answer.get("items") or ())
-
-
-async def announce(
-    client: KubeClient, resource: Resource, subject: Object[Any, Any], announcement: Announcement, *, now: datetime
-) -> None:
-    """Post an Event; its name is fixed by object, generation and reason, so a repeat is not a second one."""
-    name = f"{subject.name[:180]}.{subject.uid[:8]}.{subject.generation}.{announcement.reason.lower()}"
-    body = {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": name, "namespace": subject.namespace},
-        "involvedObject": {
-            "apiVersion": resource.api_version,
-            "kind": resource.kind,
-            "namespace": subject.namespace,
-            "name": subject.name,
-            "uid": subject.uid,
-        },
-        "type": announcement.type,
-        "reason": announcement.reason,
-        "message": announcement.message[:1024],
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
-        "firstTimestamp": format_time(now),
-        "lastTimestamp": format_time(now),
-        "count": 1,
-    }
-    try:
-        await client.request("POST", EVENTS.path(subject.namespace), body=body)
-    except (Conflict, NotFound):  # posted by an earlier try, or the namespace is going
-        return

@@ -1,0 +1,47 @@
+"""The look around before the watches: what waits for its start is found before what has long been started.
+
+A watch lists all objects of a kind, in the order of their names, and 10,000 old AgentRuns take a while. The API
+server can tell those apart that have no state yet: they are few, and somebody waits for them.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from durafleet.controllers.runs import RunController
+from durafleet.controllers.world import World
+from durafleet.core.sharding import Shard
+from durafleet.errors import DurafleetError
+from durafleet.kube.listing import list_all
+from durafleet.kube.resources import CONNECTIONS, RUNS, WORKERS
+
+logger = logging.getLogger(__name__)
+
+WITHOUT_STATE = "status.state="
+
+
+async def look_first(world: World, runs: RunController, *, namespaces: Sequence[str], shard: Shard) -> None:
+    """Take in connections, workers, and then the AgentRuns that are new. What fails here, the watches make good."""
+    try:
+        for namespace in namespaces or (None,):
+            await _look(world, runs, namespace, shard)
+    except DurafleetError as error:
+        logger.warning("the first look failed; the watches will see to it: %s", error)
+    except Exception:  # nor must a bug in what only makes haste keep the watches from beginning
+        logger.exception("the first look broke; the watches will see to it")
+
+
+async def _look(world: World, runs: RunController, namespace: str | None, shard: Shard) -> None:
+    async for body in list_all(world.kube, CONNECTIONS, namespace):
+        if _is_ours(body, shard):
+            world.connections.put(body)
+    async for body in list_all(world.kube, WORKERS, namespace):
+        if _is_ours(body, shard):
+            world.workers.put(body)
+    async for body in list_all(world.kube, RUNS, namespace, fieldSelector=WITHOUT_STATE):
+        if _is_ours(body, shard):
+            runs.observe({"type": None, "object": body})
+
+
+def _is_ours(body: Mapping[str, Any], shard: Shard) -> bool:
+    return shard.holds(body["metadata"]["namespace"])

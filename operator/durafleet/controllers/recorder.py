@@ -1,0 +1,115 @@
+"""Posting Events beside the work: best effort, as everywhere in Kubernetes, and never in the way of a start.
+
+An Event is a courtesy to whoever looks; what counts is the status. So Events wait in a bounded line of their own,
+few are posted at a time, and while somebody waits for work they come only now and then. What does not fit, or is
+refused again and again, is dropped and counted; so is what is left when the operator dies.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import Counter
+
+from durafleet.core.actions import Announcement
+from durafleet.core.objects import Object
+from durafleet.errors import DurafleetError, Unavailable
+from durafleet.kube.client import KubeClient
+from durafleet.kube.events import event_of, post_event
+from durafleet.kube.resources import Resource
+
+logger = logging.getLogger(__name__)
+
+LONGEST_LINE = 4096
+AT_ONCE = 2
+TRIES = 3
+BUSY_PAUSE = 0.1
+"""Seconds between Events while the work that somebody waits for is not done."""
+DRAIN_TIME = 1.0
+"""Most seconds that a stop waits for Events."""
+
+EVENTS_TOTAL = Counter("durafleet_events_total", "Kubernetes Events, by what became of them.", ["outcome"])
+
+
+class Recorder:
+    """Posts Events in the background.
+
+    Attributes:
+        busy: tells whether there is something more urgent to do.
+    """
+
+    def __init__(self, kube: KubeClient, *, now: Callable[[], datetime]) -> None:
+        self._kube = kube
+        self._now = now
+        self._line: deque[dict[str, Any]] = deque()
+        self._posters: set[asyncio.Task[None]] = set()
+        self.busy: Callable[[], bool] = lambda: False
+
+    def record(self, resource: Resource, subject: Object[Any, Any], announcement: Announcement) -> None:
+        """Post an Event soon."""
+        if len(self._line) >= LONGEST_LINE:
+            EVENTS_TOTAL.labels("dropped").inc()
+            return
+        self._line.append(event_of(resource, subject, announcement, now=self._now()))
+        if len(self._posters) < AT_ONCE:
+            self._start_poster()
+
+    async def post(self, resource: Resource, subject: Object[Any, Any], announcement: Announcement) -> None:
+        """Post an Event now: one without which nobody would ever know.
+
+        Raises:
+            Unavailable, Refused: it was not posted.
+        """
+        await post_event(self._kube, event_of(resource, subject, announcement, now=self._now()))
+        EVENTS_TOTAL.labels("posted").inc()
+
+    async def drain(self, *, within: float = DRAIN_TIME) -> None:
+        """Post what waits, for a bounded time; the operator stops."""
+        posters = list(self._posters)
+        for poster in posters:
+            poster.cancel()
+        await asyncio.gather(*posters, return_exceptions=True)
+        self.busy = lambda: False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await asyncio.gather(*(self._post_all() for _ in range(AT_ONCE)))
+        if self._line:
+            logger.warning("%d Events were not posted before the stop", len(self._line))
+            EVENTS_TOTAL.labels("dropped").inc(len(self._line))
+            self._line.clear()
+
+    def _start_poster(self) -> None:
+        poster = asyncio.get_running_loop().create_task(self._post_all())
+        self._posters.add(poster)
+        poster.add_done_callback(self._posters.discard)
+
+    async def _post_all(self) -> None:
+        while self._line:
+            event = self._line.popleft()
+            try:
+                await self._post(event)
+            except asyncio.CancelledError:
+                self._line.appendleft(event)  # posted twice, it is there once
+                raise
+
+    async def _post(self, event: dict[str, Any]) -> None:
+        if self.busy():
+            await asyncio.sleep(BUSY_PAUSE)
+        for attempt in range(1, TRIES + 1):
+            try:
+                await post_event(self._kube, event)
+            except Unavailable as error:
+                logger.debug("Event %s: %s", event["metadata"]["name"], error)
+                if attempt < TRIES:
+                    await asyncio.sleep(error.retry_after or attempt)
+            except DurafleetError as error:
+                logger.debug("Event %s: %s", event["metadata"]["name"], error)
+                break
+            else:
+                EVENTS_TOTAL.labels("posted").inc()
+                return
+        EVENTS_TOTAL.labels("dropped").inc()

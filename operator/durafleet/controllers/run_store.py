@@ -1,0 +1,46 @@
+"""The AgentRuns that are known: whole while something is to be done for them, a thin record afterwards."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from durafleet.controllers.store import Store, Versioned, key_of
+from durafleet.core.objects import Key, Run, read_run
+from durafleet.core.settled import SettledRun
+
+
+class RunStore(Store[Run]):
+    """AgentRuns. `get` and iteration know the whole ones only; a newer version makes a settled one whole again."""
+
+    def __init__(self) -> None:
+        super().__init__(read_run)
+        self._settled: dict[Key, SettledRun] = {}
+
+    def settled(self, key: Key) -> SettledRun | None:
+        """Return what is kept of a run that is settled; None if it is whole, or unknown."""
+        return self._settled.get(key)
+
+    def known(self, key: Key) -> Run | SettledRun | None:
+        """Return a run in whatever form it is kept."""
+        return self._settled.get(key) or self._objects.get(key)
+
+    def settle(self, run: SettledRun) -> None:
+        """Keep only this of a run. Nobody is told: to others it stays what it was."""
+        self._objects.pop(run.key, None)
+        self._settled[run.key] = run
+
+    def take_up(self, body: Mapping[str, Any]) -> None:
+        """Make a settled run whole again, from a fresh read of it."""
+        self._keep(key_of(body), body)
+
+    def drop(self, key: Key) -> None:
+        self._settled.pop(key, None)
+        super().drop(key)
+
+    def _known(self, key: Key) -> Versioned | None:
+        return self._settled.get(key) or super()._known(key)
+
+    def _keep(self, key: Key, body: Mapping[str, Any]) -> bool:
+        kept = super()._keep(key, body)
+        if kept:
+            self._settled.pop(key, None)
+        return kept

@@ -1,0 +1,35 @@
+"""Lists in pages: no answer of the API server's is longer than a page, however many objects there are."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from durafleet.kube.client import KubeClient
+from durafleet.kube.resources import Resource
+
+PAGE = 500
+
+
+async def list_all(
+    client: KubeClient, resource: Resource, namespace: str | None, **selectors: str
+) -> AsyncIterator[dict[str, Any]]:
+    """Yield the objects of a kind, in one namespace or in all.
+
+    Args:
+        client: of the API server.
+        resource: the kind.
+        namespace: None for all namespaces.
+        selectors: labelSelector, fieldSelector.
+
+    Raises:
+        Unavailable: no answer.
+        Refused: not allowed, or the list took longer than the API server keeps its place (410).
+    """
+    query = {"limit": str(PAGE), **selectors}
+    while True:
+        answer = await client.request("GET", resource.path(namespace), query=query)
+        for body in answer.get("items") or ():
+            yield {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        token = (answer.get("metadata") or {}).get("continue")
+        if not token:
+            return
+        query["continue"] = token

@@ -1,0 +1,182 @@
+"""What is kept of AgentRuns: whole ones while something is to be done, little afterwards."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from durafleet.controllers.run_store import RunStore
+from durafleet.core.actions import Plan
+from durafleet.core.execution import Execution
+from durafleet.core.objects import Run, read_run
+from durafleet.core.run_world import RunWorld
+from durafleet.core.runs import plan_run
+from durafleet.core.settled import SettledRun, is_news, is_of, is_settled, settled
+from durafleet.core.urgency import is_awaited
+from tests.support.builders import NOON, TARGET, an_execution
+
+KEY = ("default", "hello")
+
+
+def body(version: int, *, state: str | None = "Completed", generation: int = 1, **spec: Any) -> dict[str, Any]:
+    times = {"observedGeneration": generation, "lastTransitionTime": "2026-11-23T12:01:00Z"}
+    said = {"reason": state, "message": "It ended.", **times}
+    workflow = {"id": "w", "runId": "run-1", "namespace": "default", "taskQueue": "q", "type": "AgentRun"}
+    status = {
+        "observedGeneration": generation,
+        "state": state,
+        "conditions": [{"type": kind, "status": "False", **said} for kind in ("Succeeded", "Ready")],
+        "workflow": workflow,
+        "startTime": "2026-11-23T12:00:00Z",
+        "completionTime": "2026-11-23T12:01:00Z",
+    }
+    return {
+        "metadata": {
+            "namespace": KEY[0],
+            "name": KEY[1],
+            "uid": "11111111-2222-3333-4444-555555555555",
+            "generation": generation,
+            "resourceVersion": str(version),
+            "creationTimestamp": "2026-11-23T11:59:00Z",
+            "managedFields": [{"manager": "kubectl"}],
+        },
+        "spec": {"workerRef": {"name": "support"}, "agent": "greeter", "input": "hello " * 1000, **spec},
+        "status": status if state is not None else {},
+    }
+
+
+def kept(of: dict[str, Any]) -> SettledRun:
+    run = read_run(of)
+    plan = plan_run(run, RunWorld(worker=None, target=TARGET), now=NOON)
+    assert is_settled(run, plan)
+    return settled(run, plan, now=NOON)
+
+
+def stored(*bodies: dict[str, Any]) -> RunStore:
+    store = RunStore()
+    for each in bodies:
+        store.put(each)
+    return store
+
+
+def test_a_settled_run_is_known_and_is_none_of_the_whole_ones():
+    store = stored(body(10))
+    store.settle(kept(body(10)))
+    assert store.get(KEY) is None
+    assert list(store) == []
+    assert store.settled(KEY) is store.known(KEY) is not None
+
+
+def test_the_echo_of_what_settled_a_run_leaves_it_settled():
+    store = stored(body(10))
+    store.settle(kept(body(10)))
+    store.observe({"type": "MODIFIED", "object": body(10)})
+    store.observe({"type": "MODIFIED", "object": body(9, state="Running")})
+    assert store.settled(KEY) is not None
+
+
+def test_an_edit_makes_a_settled_run_whole_again():
+    store = stored(body(10))
+    store.settle(kept(body(10)))
+    store.observe({"type": "MODIFIED", "object": body(11)})
+    run = store.get(KEY)
+    assert run is not None
+    assert (run.resource_version, store.settled(KEY)) == ("11", None)
+
+
+def test_a_fresh_read_makes_a_settled_run_whole_again_though_nothing_has_changed():
+    store = stored(body(10))
+    store.settle(kept(body(10)))
+    store.take_up(body(10))
+    assert (store.get(KEY) is not None, store.settled(KEY)) == (True, None)
+
+
+def test_a_settled_run_that_is_deleted_is_forgotten():
+    store = stored(body(10))
+    store.settle(kept(body(10)))
+    store.observe({"type": "DELETED", "object": body(11)})
+    assert store.known(KEY) is None
+
+
+def test_whoever_counts_places_hears_of_each_change_that_is_one():
+    store = RunStore()
+    seen: list[tuple[bool, bool]] = []
+    store.changed = lambda before, after: seen.append((before is not None, after is not None))
+    store.put(body(9, state="Running"))
+    store.put(body(10))
+    store.settle(kept(body(10)))
+    store.put(body(11, generation=2))
+    assert seen == [(False, True), (True, True), (False, True)]
+
+
+def test_a_run_with_a_time_to_live_remembers_when_it_is_over():
+    assert kept(body(10, ttlSecondsAfterFinished=120)).expires == NOON + timedelta(seconds=180)
+    assert kept(body(10)).expires is None
+
+
+@pytest.mark.parametrize(
+    ("change", "settles"),
+    [
+        ({}, True),
+        ({"status": {"state": "Running"}}, False),
+        ({"metadata": {"finalizers": ["durafleet.dev/workflow"]}}, False),
+        ({"metadata": {"deletionTimestamp": "2026-11-23T12:02:00Z"}}, False),
+        ({"spec": {"retry": {"token": "1"}}}, False),
+    ],
+    ids=["ended", "open", "held by our finalizer", "going", "asked to try again"],
+)
+def test_only_a_run_of_which_nothing_is_left_to_do_is_settled(change: dict[str, Any], settles: bool):
+    whole = body(10, state="WorkflowFailed")
+    run = read_run({part: {**whole[part], **change.get(part, {})} for part in whole})
+    assert is_settled(run, Plan(status=run.status)) is settles
+
+
+def executions(**changes: Any) -> Execution:
+    return an_execution(**{"described": False, "run_id": "run-2", "start_time": NOON + timedelta(minutes=5), **changes})
+
+
+@pytest.mark.parametrize(
+    ("state", "seen", "news"),
+    [
+        ("WorkflowFailed", executions(), True),
+        ("Completed", executions(), False),
+        ("WorkflowFailed", executions(run_id="run-1"), False),
+        ("WorkflowFailed", executions(start_time=NOON - timedelta(minutes=5)), False),
+        ("WorkflowFailed", executions(owner="default/other"), False),
+    ],
+    ids=["a later one", "of a run that completed", "the recorded one", "an earlier one", "of another run"],
+)
+def test_a_settled_run_goes_on_only_with_a_later_execution_of_its_own(state: str, seen: Execution, news: bool):
+    run = kept(body(10, state=state))
+    assert is_of(seen, run)
+    assert is_news(seen, run) is news
+
+
+def a_read(of: dict[str, Any], **metadata: Any) -> Run:
+    return read_run({**of, "metadata": {**of["metadata"], **metadata}})
+
+
+@pytest.mark.parametrize(
+    ("run", "started", "awaited"),
+    [
+        (a_read(body(10, state=None)), False, True),
+        (a_read(body(10, state=None), finalizers=["durafleet.dev/workflow"]), False, True),
+        (a_read(body(10, state=None)), True, False),
+        (a_read(body(10, state="Running")), False, False),
+        (a_read(body(10, state="Running"), generation=2), False, True),
+        (a_read(body(10)), False, False),
+        (a_read(body(10, state="WorkflowFailed"), generation=2), False, True),
+        (
+            a_read(
+                body(10, state="Running"),
+                deletionTimestamp="2026-11-23T12:02:00Z",
+                finalizers=["durafleet.dev/workflow"],
+            ),
+            True,
+            True,
+        ),
+    ],
+    ids=["new", "about to start", "just started", "runs", "edited", "ended", "to be tried again", "deleted"],
+)
+def test_who_is_waited_for(run: Run, started: bool, awaited: bool):
+    assert is_awaited(run, started=started) is awaited
