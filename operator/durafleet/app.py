@@ -65,7 +65,12 @@ class App:
             DurafleetError: the CRDs are missing, or the API server refuses us.
             ExceptionGroup: a part died; the process must end and be started again.
         """
-        health = Health(host=self.settings.http_host, port=self.settings.http_port, ready=self.not_ready)
+        health = Health(
+            host=self.settings.http_host,
+            port=self.settings.http_port,
+            ready=self.not_ready,
+            details=self.runs.tracker.details,
+        )
         background = [
             asyncio.create_task(part)
             for part in (health.run(), self.runs.queue.run(), self.workers.queue.run(), self.connections.queue.run())

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
@@ -18,10 +18,18 @@ class Health:
 
     Args:
         ready: why the operator is not ready; None if it is.
+        details: what is not as usual although it is ready, a line each.
     """
 
-    def __init__(self, *, host: str, port: int, ready: Callable[[], str | None]) -> None:
-        self._host, self._port, self._ready = host, port, ready
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        ready: Callable[[], str | None],
+        details: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        self._host, self._port, self._ready, self._details = host, port, ready, details
         self._ticked = time.monotonic()
 
     async def run(self) -> None:
@@ -49,7 +57,9 @@ class Health:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         why = self._ready()
-        return web.Response(text="ok\n") if why is None else web.Response(status=503, text=f"{why}\n")
+        if why is not None:
+            return web.Response(status=503, text=f"{why}\n")
+        return web.Response(text="".join(f"{line}\n" for line in ("ok", *self._details())))
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

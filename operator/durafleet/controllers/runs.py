@@ -16,13 +16,14 @@ from durafleet.controllers.tracker import Tracker
 from durafleet.controllers.world import World, verdict_of
 from durafleet.core.actions import RunPlan, StartWorkflow
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Execution, Target, latest
+from durafleet.core.execution import Execution, Place, Target, latest
 from durafleet.core.objects import Key, Run
 from durafleet.core.retrying import seems_to_go_on
 from durafleet.core.run_world import RunWorld, Trouble
 from durafleet.core.runs import plan_run
 from durafleet.core.starting import run_key, workflow_id
 from durafleet.core.targets import connection_name
+from durafleet.core.tracking import believable, waits_for_census
 from durafleet.core.waiting import unpolled
 from durafleet.errors import Denied, NamespaceNotFound, NotFound, Refused, Unavailable
 from durafleet.kube.resources import RUNS, announce, write_status
@@ -33,6 +34,8 @@ STEPS = 12
 """Most plans in one visit; a life needs fewer, so reaching it means that a plan does not settle."""
 PROGRESS_EVERY = 10.0
 """Seconds between writes of progress."""
+LISTING = 2.0
+"""Seconds for the connections to be listed too, before a run that was there already says that it lacks its own."""
 
 STARTED = Histogram(
     "durafleet_run_start_seconds",
@@ -54,19 +57,34 @@ class RunController:
         self._world = world
         self._memory: dict[Key, Memory] = {}
         self.queue: KeyedQueue[Key] = KeyedQueue("agentruns", self.reconcile, concurrency=concurrency)
-        self.tracker = Tracker(world, observe=self.observe_execution, refresh=self.refresh, look_again=self.queue.mark)
+        self.tracker = Tracker(world, self)
+        self._unplaced: set[Key] = set()
         self.admission = Admission(workers=world.workers.get, wake=self.queue.mark)
         world.runs.changed = self.admission.observe
 
     def observe(self, event: Mapping[str, Any]) -> None:
-        """Take in a watch event."""
-        self.queue.mark(self._world.runs.observe(event))
+        """Take in a watch event. What was there before us is not looked at one by one, if the census will do."""
+        key = self._world.runs.observe(event)
+        run = self._world.runs.get(key)
+        listed = event.get("type") is None
+        if run is None or not listed or self._knows(run) or not waits_for_census(run):
+            self.queue.mark(key)
+        elif not self._expect(run):
+            self._unplaced.add(key)
+            self.queue.mark(key, delay=LISTING)
 
-    def observe_execution(self, execution: Execution) -> Key | None:
-        """Take in what a sweep saw; return the key if it is of a run that we know."""
+    @property
+    def backlog(self) -> int:
+        """How many runs wait to be looked at."""
+        return self.queue.depth
+
+    def observe_execution(self, execution: Execution, place: Place) -> Key | None:
+        """Take in what was seen in a Temporal namespace; return the key if it is of a run that we have there."""
         key = run_key(execution.workflow_id)
         run = self._world.runs.get(key) if key is not None else None
         if key is None or run is None or workflow_id(run) != execution.workflow_id:
+            return None
+        if not believable(self._target(run), place):
             return None
         if run.status.state in TERMINAL and not seems_to_go_on(run, execution):
             return key
@@ -83,11 +101,15 @@ class RunController:
             memory.forget_open()
         self.queue.mark(key)
 
+    def look_again(self, key: Key) -> None:
+        """Look at a run around which something has changed."""
+        self.queue.mark(key)
+
     def wake(self, *, tenant: str, worker: str | None = None) -> None:
         """Look again at the unfinished runs of a worker, or of a whole namespace."""
         for run in self._world.runs:
             concerned = run.namespace == tenant and worker in (None, run.spec.worker_ref.name)
-            if concerned and run.status.state not in TERMINAL:
+            if concerned and run.status.state not in TERMINAL and not self.tracker.expects(run.key):
                 self.queue.mark(run.key)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -96,6 +118,10 @@ class RunController:
         if run is None:
             self._forget(key)
             return None
+        if key in self._unplaced:
+            self._unplaced.discard(key)
+            if self._expect(run):
+                return None
         memory = self._remember(run)
         try:
             return await self._bring_on(key, memory)
@@ -137,6 +163,7 @@ class RunController:
             turn=self.admission.turn(run, worker),
             given=memory.given,
             pausable=memory.unpausable != run.generation,
+            expected=self.tracker.expects(run.key),
         )
 
     async def _carry_out(self, run: Run, memory: Memory, plan: RunPlan) -> None:
@@ -191,9 +218,21 @@ class RunController:
         if isinstance(target, Target) and ended:
             self.tracker.watch_ended(run.key, target)
         elif isinstance(target, Target) and execution is not None and execution.open:
-            self.tracker.watch(run.key, target, execution)
-        else:
+            self.tracker.watch(run.key, target, execution, generation=run.generation)
+        elif memory.seen or not self.tracker.expects(run.key):
             self.tracker.drop(run.key)
+
+    def _knows(self, run: Run) -> bool:
+        memory = self._memory.get(run.key)
+        return memory is not None and memory.uid == run.uid and memory.seen
+
+    def _expect(self, run: Run) -> bool:
+        """Leave a run to the census of its Temporal namespace; tell whether it has one."""
+        target = self._target(run)
+        if isinstance(target, Verdict):
+            return False
+        self.tracker.expect(run.key, target)
+        return True
 
     def _target(self, run: Run) -> Target | Verdict:
         worker = self._world.workers.get((run.namespace, run.spec.worker_ref.name))
@@ -207,5 +246,6 @@ class RunController:
 
     def _forget(self, key: Key) -> None:
         self._memory.pop(key, None)
+        self._unplaced.discard(key)
         self.tracker.drop(key)
         self.queue.forget(key)
