@@ -55,7 +55,7 @@ def _status(workflow_id: str, run_id: str, result: str) -> dict[str, object]:
 
 
 async def main(options: argparse.Namespace) -> None:
-    kube = await KubeClient.connect()
+    kube = await KubeClient.connect(name="floor")
     temporal = await Client.connect(options.temporal)
     names: Iterator[int] = iter(range(options.runs))
     seconds: list[float] = []

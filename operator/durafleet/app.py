@@ -74,7 +74,12 @@ class App:
             DurafleetError: the CRDs are missing, or the API server refuses us.
             ExceptionGroup: a part died; the process must end and be started again.
         """
-        health = Health(host=self.settings.http_host, port=self.settings.http_port, ready=self.readiness)
+        health = Health(
+            host=self.settings.http_host,
+            port=self.settings.http_port,
+            ready=self.readiness,
+            details=self.runs.tracker.details,
+        )
         async with _running(health.run(), self.stopping.wait()) as (serving, stopped):
             if self.leadership is None:
                 await self._act([serving], stopped)

@@ -3,7 +3,8 @@
 DurafleetError
 ├── ConfigurationError     the operator cannot start like this; exit code 2
 ├── Unavailable            nothing is known; asking again is safe
-│   └── Conflict           someone else wrote first; read again, then decide again
+│   ├── Conflict           someone else wrote first; read again, then decide again
+│   └── Throttled          the server is asked too often; ask more seldom
 └── Refused                asking again will not help
     ├── NotFound           it does not exist
     ├── AlreadyExists      what was to be made is there already, made by something else
@@ -31,6 +32,10 @@ class Unavailable(DurafleetError):
 
 class Conflict(Unavailable):
     """Someone else wrote first."""
+
+
+class Throttled(Unavailable):
+    """The server is asked more often than it allows."""
 
 
 class Refused(DurafleetError):

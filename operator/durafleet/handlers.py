@@ -17,8 +17,8 @@ from durafleet.controllers.workers import WorkerController
 from durafleet.controllers.world import World
 from durafleet.core.deployment import WORKER_LABEL
 from durafleet.core.sharding import Shard
-from durafleet.stateless import NoLastState, NoProgress
 from durafleet.kube.watching import Sessions
+from durafleet.stateless import NoLastState, NoProgress
 
 
 class Controllers(Protocol):

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
@@ -18,10 +18,18 @@ class Health:
 
     Args:
         ready: whether the operator is ready, and words about it.
+        details: what is not as usual although it is ready, a line each.
     """
 
-    def __init__(self, *, host: str, port: int, ready: Callable[[], tuple[bool, str]]) -> None:
-        self._host, self._port, self._ready = host, port, ready
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        ready: Callable[[], tuple[bool, str]],
+        details: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        self._host, self._port, self._ready, self._details = host, port, ready, details
         self._ticked = time.monotonic()
 
     async def run(self) -> None:
@@ -49,7 +57,8 @@ class Health:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         ready, words = self._ready()
-        return web.Response(status=200 if ready else 503, text=f"{words}\n")
+        lines = (words, *self._details()) if ready else (words,)
+        return web.Response(status=200 if ready else 503, text="".join(f"{line}\n" for line in lines))
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -46,12 +46,21 @@ class Answer:
     details: str = ""
 
 
+Lens = Callable[[str, bytes, bytes], bytes]
+"""Sees a call's signature, request and answer; returns what the operator sees of the answer."""
+
+
+def clear(_signature: str, _request: bytes, answer: bytes) -> bytes:
+    """See what there is."""
+    return answer
+
+
 @asynccontextmanager
-async def grpc_proxy(address: str, script: Script) -> AsyncIterator[str]:
+async def grpc_proxy(address: str, script: Script, *, lens: Lens = clear) -> AsyncIterator[str]:
     """Run a proxy in front of a gRPC server; yields the proxy's address."""
     async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
         server = grpc.aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers((_Handler(channel, script),))
+        server.add_generic_rpc_handlers((_Handler(channel, script, lens),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
@@ -61,9 +70,10 @@ async def grpc_proxy(address: str, script: Script) -> AsyncIterator[str]:
 
 
 class _Handler(grpc.GenericRpcHandler):
-    def __init__(self, channel: grpc.aio.Channel, script: Script) -> None:
+    def __init__(self, channel: grpc.aio.Channel, script: Script, lens: Lens) -> None:
         self._channel = channel
         self._script = script
+        self._lens = lens
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         return grpc.unary_unary_rpc_method_handler(self._serve(handler_call_details.method))
@@ -78,7 +88,7 @@ class _Handler(grpc.GenericRpcHandler):
             if answer.code is not grpc.StatusCode.OK:
                 await context.abort(answer.code, answer.details, answer.trailing)
             context.set_trailing_metadata(answer.trailing)
-            return answer.message
+            return self._lens(signature, request, answer.message)
 
         return serve
 

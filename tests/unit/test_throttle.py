@@ -41,7 +41,7 @@ class Server:
 
 
 def client_of(server: Server) -> KubeClient:
-    return KubeClient(cast("ApiClient", server))
+    return KubeClient(cast("ApiClient", server), "test")
 
 
 async def test_when_one_request_is_told_to_wait_all_wait():

@@ -123,6 +123,11 @@ REASONS: dict[Reason, Meaning] = {
         (RUN, WORKER, CONNECTION), "Temporal refuses the operator's requests.", "Grant access to the namespace."
     ),
     Reason.REACHABLE: Meaning((CONNECTION,), "Temporal answers, and the namespace exists.", _NOTHING),
+    Reason.THROTTLED: Meaning(
+        (CONNECTION,),
+        "Temporal answers, but limits how often the operator may list workflows: what runs do shows later.",
+        "Raise `frontend.namespaceRPS.visibility` in the server's dynamic configuration.",
+    ),
     Reason.AVAILABLE: Meaning((WORKER,), "The Deployment is rolled out, and Temporal sees its pods polling.", _NOTHING),
     Reason.SCALED_TO_ZERO: Meaning(
         (WORKER, RUN), "`spec.replicas` of the AgentWorker is 0; runs wait.", "Raise `spec.replicas`."

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     NAMESPACE_NOT_FOUND = "NamespaceNotFound"
     ACCESS_DENIED = "AccessDenied"
     REACHABLE = "Reachable"
+    THROTTLED = "Throttled"
     # AgentWorker
     AVAILABLE = "Available"
     SCALED_TO_ZERO = "ScaledToZero"

@@ -10,7 +10,7 @@ from durafleet.controllers.workers import WorkerController
 from durafleet.controllers.world import World, verdict_of
 from durafleet.core.conditions import Verdict
 from durafleet.core.connections import Check, plan_connection
-from durafleet.core.execution import Target
+from durafleet.core.execution import Place, Target
 from durafleet.core.objects import Key
 from durafleet.core.targets import connection_target
 from durafleet.errors import DurafleetError, NotFound
@@ -25,6 +25,7 @@ class ConnectionController:
         self._workers = workers
         self._runs = runs
         self.queue: KeyedQueue[Key] = KeyedQueue("temporalconnections", self.reconcile, concurrency=4)
+        runs.tracker.paced = self.wake
 
     def observe(self, event: Mapping[str, Any]) -> None:
         """Take in a watch event; workers and runs of the namespace may wait for it."""
@@ -32,6 +33,12 @@ class ConnectionController:
         self.queue.mark(key)
         self._workers.wake(tenant=key[0])
         self._runs.wake(tenant=key[0])
+
+    def wake(self, place: Place) -> None:
+        """Look again at the connections that lead to a Temporal namespace."""
+        for connection in self._world.connections:
+            if connection_target(connection).place == place:
+                self.queue.mark(connection.key)
 
     async def reconcile(self, key: Key) -> float | None:
         """Check one connection; return when to check again."""
@@ -57,6 +64,8 @@ class ConnectionController:
             await link.prepare()
         except DurafleetError as error:
             return Check(verdict_of(error, target))
+        if (slowed := self._runs.tracker.slowed(target.place)) is not None:
+            return Check(slowed, link.server_version)
         words = f"Temporal {link.server_version or ''} at {target.address} serves namespace {target.namespace!r}."
         if link.advice is not None:
             words += (

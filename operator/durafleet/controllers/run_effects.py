@@ -29,7 +29,7 @@ from durafleet.core.run_world import Trouble
 from durafleet.errors import Denied, DurafleetError, NamespaceNotFound, NotFound, Refused, Unavailable, Unsupported
 from durafleet.kube.inputs import read_input
 from durafleet.kube.resources import RUNS, delete_as_seen, set_finalizer
-from durafleet.temporal import control, executions
+from durafleet.temporal import closes, control, executions
 from durafleet.temporal.connections import Link
 from durafleet.temporal.retries import retry
 
@@ -118,7 +118,7 @@ async def _ask(link: Link, run: Run, memory: Memory, action: AskTemporal) -> Non
 
 async def _read_outcome(link: Link, memory: Memory, workflow: str, run_id: str) -> None:
     try:
-        outcome = await executions.read_outcome(link, workflow, run_id)
+        outcome = await closes.read_outcome(link, workflow, run_id)
     except NotFound:
         outcome = Outcome()
     if memory.execution is not None and memory.execution.run_id == run_id:

@@ -1,6 +1,6 @@
 """What was observed of one AgentRun since the operator started; a restart loses nothing by losing it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from durafleet.core.conditions import Verdict
@@ -30,8 +30,16 @@ class Memory:
     unpausable: int | None = None
     started: bool = False
 
+    @property
+    def seen(self) -> bool:
+        """Whether it is known what has become of the workflow."""
+        return self.execution is not None or self.absent
+
     def see(self, execution: Execution | None) -> None:
-        """Take in what a description said."""
+        """Take in what a description said; how a run ended is read only once."""
+        before = self.execution
+        if execution is not None and before is not None and before.run_id == execution.run_id and not execution.open:
+            execution = replace(execution, outcome=execution.outcome or before.outcome)
         self.execution = execution
         self.absent = execution is None
 

@@ -16,13 +16,14 @@ from durafleet.controllers.tracker import Tracker
 from durafleet.controllers.world import World
 from durafleet.core.actions import DeleteRun, RunPlan, StartWorkflow
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Execution, Target, latest
+from durafleet.core.execution import Execution, Place, Target, latest
 from durafleet.core.objects import Key, Run
 from durafleet.core.run_world import RunWorld, Trouble
 from durafleet.core.runs import plan_run
 from durafleet.core.settled import SettledRun, is_news, is_of, is_settled, settled
 from durafleet.core.starting import run_key
 from durafleet.core.targets import connection_name
+from durafleet.core.tracking import believable, waits_for_census
 from durafleet.core.urgency import is_awaited
 from durafleet.core.waiting import unpolled
 from durafleet.errors import NotFound, Unavailable
@@ -34,6 +35,8 @@ STEPS = 12
 """Most plans in one visit; a life needs fewer, so reaching it means that a plan does not settle."""
 PROGRESS_EVERY = 10.0
 """Seconds between writes of progress."""
+LISTING = 2.0
+"""Seconds for the connections to be listed too, before a run that was there already says that it lacks its own."""
 
 
 class RunController:
@@ -43,52 +46,70 @@ class RunController:
         self._world = world
         self._memory: dict[Key, Memory] = {}
         self.queue: KeyedQueue[Key] = KeyedQueue("agentruns", self.reconcile, concurrency=concurrency)
-        self.tracker = Tracker(world, observe=self.observe_execution, refresh=self.refresh, look_again=self.mark)
-        self.admission = Admission(workers=world.workers.get, wake=self.mark)
+        self.tracker = Tracker(world, self)
+        self._unplaced: set[Key] = set()
+        self.admission = Admission(workers=world.workers.get, wake=self.look_again)
         world.runs.changed = self.admission.observe
         world.events.busy = lambda: self.queue.depth_of(Band.FIRST) > 0
 
     def observe(self, event: Mapping[str, Any]) -> None:
-        """Take in a watch event; the echo of a write of ours is no news."""
+        """Take in a watch event: the echo of a write of ours is no news, and what was there before us can wait.
+
+        What was there is not looked at one by one, if the census of its Temporal namespace will do.
+        """
         key = key_of(event["object"])
         before = self._world.runs.known(key)
         self._world.runs.observe(event)
-        if self._world.runs.known(key) is not before:
-            self.mark(key)
+        if self._world.runs.known(key) is before:
+            return
+        run = self._world.runs.get(key)
+        listed = event.get("type") is None
+        if run is None or not listed or self._knows(run) or not waits_for_census(run):
+            self.look_again(key)
+        elif not self._expect(run):
+            self._unplaced.add(key)
+            self.queue.mark(key, delay=LISTING)
 
-    def mark(self, key: Key) -> None:
+    def look_again(self, key: Key) -> None:
         """Look at a run soon: before others if somebody waits for it."""
         run, memory = self._world.runs.get(key), self._memory.get(key)
         started = memory is not None and memory.started
         awaited = run is not None and is_awaited(run, started=started)
         self.queue.mark(key, band=Band.FIRST if awaited else Band.LATER)
 
-    def observe_execution(self, execution: Execution) -> Key | None:
-        """Take in what a sweep saw; return the key if it is of a run that we know."""
+    @property
+    def backlog(self) -> int:
+        """How many runs wait to be looked at."""
+        return self.queue.depth
+
+    def observe_execution(self, execution: Execution, place: Place) -> Key | None:
+        """Take in what was seen in a Temporal namespace; return the key if it is of a run that we have there."""
         key = run_key(execution.workflow_id)
         run = self._world.runs.known(key) if key is not None else None
         if run is None or not is_of(execution, run):
+            return None
+        if not believable(self._target(run), place):
             return None
         if is_news(execution, run):
             memory = self._remember(run)
             believed = latest(memory.execution, execution)
             if believed != memory.execution:
                 memory.see(believed)
-                self.mark(run.key)
+                self.look_again(run.key)
         return run.key
 
     def refresh(self, key: Key) -> None:
         """Ask Temporal about a run again."""
         if (memory := self._memory.get(key)) is not None:
             memory.forget_open()
-        self.mark(key)
+        self.look_again(key)
 
     def wake(self, *, tenant: str, worker: str | None = None) -> None:
         """Look again at the unfinished runs of a worker, or of a whole namespace."""
         for run in self._world.runs:
             concerned = run.namespace == tenant and worker in (None, run.spec.worker_ref.name)
-            if concerned and run.status.state not in TERMINAL:
-                self.mark(run.key)
+            if concerned and run.status.state not in TERMINAL and not self.tracker.expects(run.key):
+                self.look_again(run.key)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one run as far as it goes now; return when to look again."""
@@ -100,6 +121,10 @@ class RunController:
         if run is None:
             self._forget(key)
             return None
+        if key in self._unplaced:
+            self._unplaced.discard(key)
+            if self._expect(run):
+                return None
         memory = self._remember(run)
         try:
             return await self._bring_on(key, memory)
@@ -162,6 +187,7 @@ class RunController:
             turn=self.admission.turn(run, worker),
             given=memory.given,
             pausable=memory.unpausable != run.generation,
+            expected=self.tracker.expects(run.key),
         )
 
     async def _carry_out(self, run: Run, memory: Memory, plan: RunPlan) -> None:
@@ -190,7 +216,7 @@ class RunController:
             memory.started = False
             raise
         self._track(run, memory)
-        self.mark(run.key)
+        self.look_again(run.key)
 
     async def _write(self, run: Run, memory: Memory, plan: RunPlan) -> None:
         status = plan.status
@@ -214,11 +240,25 @@ class RunController:
         if isinstance(target, Target) and ended:
             self.tracker.watch_ended(run.key, target)
         elif isinstance(target, Target) and execution is not None and execution.open:
-            self.tracker.watch(run.key, target, execution)
-        else:
+            self.tracker.watch(run.key, target, execution, generation=run.generation)
+        elif memory.seen or not self.tracker.expects(run.key):
             self.tracker.drop(run.key)
 
-    def _target(self, run: Run) -> Target | Verdict:
+    def _knows(self, run: Run) -> bool:
+        memory = self._memory.get(run.key)
+        return memory is not None and memory.uid == run.uid and memory.seen
+
+    def _expect(self, run: Run) -> bool:
+        """Leave a run to the census of its Temporal namespace; tell whether it has one."""
+        target = self._target(run)
+        if isinstance(target, Verdict):
+            return False
+        self.tracker.expect(run.key, target)
+        return True
+
+    def _target(self, run: Run | SettledRun) -> Target | Verdict:
+        if isinstance(run, SettledRun):
+            return self._world.target(run.namespace, run.connection)
         worker = self._world.workers.get((run.namespace, run.spec.worker_ref.name))
         return self._world.target(run.namespace, connection_name(run, worker))
 
@@ -234,6 +274,7 @@ class RunController:
 
     def _forget(self, key: Key) -> None:
         self._memory.pop(key, None)
+        self._unplaced.discard(key)
         self.tracker.drop(key)
         self.queue.forget(key)
 

@@ -14,6 +14,7 @@ RETRY_EVERY = 5.0
 """Seconds between checks of one that does not."""
 PERSON_NEEDED = frozenset({Reason.NAMESPACE_NOT_FOUND, Reason.ACCESS_DENIED})
 """Reasons that only a person can mend."""
+USABLE = frozenset({Reason.REACHABLE, Reason.THROTTLED})
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Check:
     """What came of connecting.
 
     Attributes:
-        verdict: REACHABLE, or why not.
+        verdict: REACHABLE, or why not, or THROTTLED if the server limits how often it may be asked.
         server_version: as the server reports it; None if it was not reached.
     """
 
@@ -33,7 +34,7 @@ def plan_connection(connection: Connection, check: Check, *, now: datetime) -> C
     """Decide the status after a check."""
     if connection.deleted is not None:
         return Plan()
-    reachable = check.verdict.reason == Reason.REACHABLE
+    reachable = check.verdict.reason in USABLE
     stalled = check.verdict.reason in PERSON_NEEDED
     summary = Summary(
         ready="True" if reachable else "False",

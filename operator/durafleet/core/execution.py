@@ -115,12 +115,16 @@ def latest(before: Execution | None, seen: Execution) -> Execution:
     )
 
 
+Place = tuple[str, str]
+"""A Temporal namespace, whoever reaches it: address and name."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A Temporal namespace as one Kubernetes namespace reaches it.
 
     Attributes:
-        tenant: the Kubernetes namespace; clients are never shared across tenants.
+        tenant: the Kubernetes namespace; clients of its TemporalConnections are never shared with another.
         connection: name of the TemporalConnection; None for the operator's default.
     """
 
@@ -128,6 +132,15 @@ class Target:
     connection: str | None
     address: str
     namespace: str
+
+    @property
+    def place(self) -> Place:
+        return self.address, self.namespace
+
+    @property
+    def way(self) -> "Target":
+        """Who leads to the same client: the operator's own connection is the same for all tenants."""
+        return self if self.connection is not None else replace(self, tenant="")
 
 
 @dataclass(frozen=True, kw_only=True)

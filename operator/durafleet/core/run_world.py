@@ -39,6 +39,7 @@ class RunWorld:
         unpolled: why nobody works on the task queue, if nobody does.
         turn: its place in line, where the worker bounds its open runs; None where it does not.
         given: the input from elsewhere, or why it is not there; None if it was not looked for.
+        expected: a list of all open executions is on its way, and will show whether its workflow is among them.
         pausable: False once the server has said that it cannot pause workflows.
     """
 
@@ -51,4 +52,5 @@ class RunWorld:
     unpolled: Verdict | None = None
     turn: Turn | None = None
     given: Given | Verdict | None = None
+    expected: bool = False
     pausable: bool = True

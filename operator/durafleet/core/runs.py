@@ -39,6 +39,7 @@ from durafleet.core.starting import (
     start_request,
     workflow_id,
 )
+from durafleet.core.tracking import waits_for_census
 
 TEMPORAL_GRACE = 300.0
 """Seconds without an answer from Temporal before a run reads as stalled."""
@@ -83,6 +84,8 @@ def carry_on(run: Run, world: RunWorld, *, now: datetime) -> RunPlan:
     if world.trouble is not None:
         return endure(run, world.trouble, now=now)
     if started and not world.absent:
+        if world.expected and waits_for_census(run):
+            return Plan()
         return Plan(actions=(Describe(world.target, workflow_id(run)),))
     return admit(run, world.worker, world=world, target=world.target, now=now)
 

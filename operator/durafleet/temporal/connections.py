@@ -1,4 +1,7 @@
-"""Clients of Temporal: one per tenant and connection, never shared across Kubernetes namespaces."""
+"""Clients of Temporal: one for the operator's own connection, and one for each TemporalConnection.
+
+Those of TemporalConnections are never shared across Kubernetes namespaces.
+"""
 
 import logging
 from dataclasses import dataclass, field
@@ -94,13 +97,14 @@ def registration_command(target: Target) -> str:
 
 @dataclass
 class Pool:
-    """All links, by tenant and connection; a changed address or namespace makes a new one."""
+    """All links, by connection; a changed address or namespace makes a new one."""
 
     identity: str
     _links: dict[tuple[str, str | None], Link] = field(default_factory=dict)
 
     async def link(self, target: Target) -> Link:
         """Return the link of this target; connecting waits for the first call."""
+        target = target.way
         key = (target.tenant, target.connection)
         known = self._links.get(key)
         if known is None or known.target != target:

@@ -1,4 +1,4 @@
-"""Workflow executions: start one, look at one, read how it closed, end it."""
+"""Workflow executions: start one, look at one."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,31 +10,24 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import ValidationError
 from temporalio.api.common.v1 import Memo, Payloads, Priority, SearchAttributes, WorkflowExecution, WorkflowType
 from temporalio.api.enums.v1 import (
-    EventType,
-    HistoryEventFilterType,
     WorkflowExecutionStatus,
     WorkflowIdConflictPolicy,
     WorkflowIdReusePolicy,
 )
-from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import UserMetadata
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionRequest,
-    GetWorkflowExecutionHistoryRequest,
-    GetWorkflowExecutionHistoryReverseRequest,
     StartWorkflowExecutionRequest,
     StartWorkflowExecutionResponse,
 )
 
 from durafleet.api.contract import OWNER_MEMO, PROGRESS_MEMO, Progress, RunPhase, SearchAttribute
-from durafleet.api.run import Failure
-from durafleet.core.execution import Execution, ExecutionStatus, Outcome, StartRequest
+from durafleet.core.execution import Execution, ExecutionStatus, StartRequest
 from durafleet.errors import AlreadyExists, NotFound
-from durafleet.temporal.connections import LONG_POLL, Link
-from durafleet.temporal.failures import read_failure, started_event
-from durafleet.temporal.payloads import decode, encode, first_text
+from durafleet.temporal.connections import Link
+from durafleet.temporal.payloads import decode, encode
 from durafleet.temporal.rpc import TIMEOUT, call
 
 _STATUS: Mapping[int, ExecutionStatus] = {
@@ -48,8 +41,6 @@ _STATUS: Mapping[int, ExecutionStatus] = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED: ExecutionStatus.PAUSED,
 }
 PROBLEMS = "TemporalReportedProblems"
-_NEAR_THE_END = 64
-"""Events looked at for the last attempt of a failed activity."""
 
 
 async def start(link: Link, request: StartRequest) -> Execution | None:
@@ -164,73 +155,6 @@ def read_info(info: WorkflowExecutionInfo) -> Execution:
         progress=_progress(info),
         problem=_problem(info),
     )
-
-
-async def read_outcome(link: Link, workflow_id: str, run_id: str) -> Outcome:
-    """Read how a closed execution ended. Raises like `rpc.call`."""
-    event = await _close_event(link, workflow_id, run_id, wait=False)
-    if event is None:
-        return Outcome()
-    outcome = read_close(event)
-    started = started_event(event.workflow_execution_failed_event_attributes.failure)
-    if outcome.failure is None or not started:
-        return outcome
-    attempt = await _attempt(link, workflow_id, run_id, started_event_id=started)
-    return replace(outcome, failure=outcome.failure.model_copy(update={"attempt": attempt}))
-
-
-async def _attempt(link: Link, workflow_id: str, run_id: str, *, started_event_id: int) -> int | None:
-    """Read which attempt an activity's last start was: it stands near the end of the history, if anywhere."""
-    request = GetWorkflowExecutionHistoryReverseRequest(
-        namespace=link.target.namespace,
-        execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
-        maximum_page_size=_NEAR_THE_END,
-    )
-    answer = await call(
-        "GetWorkflowExecutionHistoryReverse",
-        link.client.workflow_service.get_workflow_execution_history_reverse(request, timeout=TIMEOUT),
-    )
-    found = (event for event in answer.history.events if event.event_id == started_event_id)
-    attempts = (event.activity_task_started_event_attributes.attempt for event in found)
-    return next((attempt for attempt in attempts if attempt), None)
-
-
-async def wait_for_close(link: Link, workflow_id: str, run_id: str) -> bool:
-    """Wait until the execution closes or Temporal's long-poll ends; tell whether it closed."""
-    return await _close_event(link, workflow_id, run_id, wait=True) is not None
-
-
-async def _close_event(link: Link, workflow_id: str, run_id: str, *, wait: bool) -> HistoryEvent | None:
-    request = GetWorkflowExecutionHistoryRequest(
-        namespace=link.target.namespace,
-        execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
-        wait_new_event=wait,
-        history_event_filter_type=HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
-        skip_archival=True,
-    )
-    answer = await call(
-        "PollWorkflowExecutionHistory" if wait else "GetWorkflowExecutionHistory",
-        link.client.workflow_service.get_workflow_execution_history(request, timeout=LONG_POLL if wait else TIMEOUT),
-    )
-    return answer.history.events[-1] if answer.history.events else None
-
-
-def read_close(event: HistoryEvent) -> Outcome:
-    """Read a close event: the result, or the failure."""
-    match event.event_type:
-        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
-            return Outcome(result=first_text(event.workflow_execution_completed_event_attributes.result))
-        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
-            return Outcome(failure=read_failure(event.workflow_execution_failed_event_attributes.failure))
-        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
-            terminated = event.workflow_execution_terminated_event_attributes
-            words = f"{terminated.reason or 'no reason given'} (by {terminated.identity or 'unknown'})"
-            return Outcome(failure=Failure(type="Terminated", message=words))
-        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
-            words = "The workflow ran longer than its execution timeout."
-            return Outcome(failure=Failure(type="WorkflowTimeout", message=words, retryable=True, timeout="Workflow"))
-        case _:
-            return Outcome()
 
 
 def _time(stamp: Timestamp) -> datetime:

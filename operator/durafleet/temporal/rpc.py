@@ -14,6 +14,7 @@ from durafleet.errors import (
     NamespaceNotFound,
     NotFound,
     Refused,
+    Throttled,
     Unavailable,
     Unsupported,
 )
@@ -33,7 +34,6 @@ _PASSING = {
     RPCStatusCode.CANCELLED,
     RPCStatusCode.UNKNOWN,
     RPCStatusCode.DEADLINE_EXCEEDED,
-    RPCStatusCode.RESOURCE_EXHAUSTED,
     RPCStatusCode.ABORTED,
     RPCStatusCode.INTERNAL,
     RPCStatusCode.UNAVAILABLE,
@@ -45,6 +45,7 @@ async def call(method: str, request: Awaitable[T]) -> T:
 
     Raises:
         Unavailable: no answer, or one that another try may mend.
+        Throttled: the kind of it that says to ask more seldom.
         NotFound, NamespaceNotFound, AlreadyExists, Unsupported, Denied, Refused: Temporal's last word.
     """
     try:
@@ -62,6 +63,8 @@ async def call(method: str, request: Awaitable[T]) -> T:
 def translate(error: RPCError) -> DurafleetError:
     """Turn gRPC's status codes into our kinds."""
     words = error.message
+    if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
+        return Throttled(f"Temporal limits how often it may be asked ({error.status.name}): {words}")
     if error.status in _PASSING:
         return Unavailable(f"Temporal does not answer ({error.status.name}): {words}")
     if error.status is RPCStatusCode.NOT_FOUND:

@@ -53,21 +53,24 @@ async def listing(link: Link, query: str) -> AsyncIterator[Execution]:
     """
     token = b""
     while True:
-        request = ListWorkflowExecutionsRequest(
-            namespace=link.target.namespace, page_size=PAGE, next_page_token=token, query=query
-        )
-        answer = await call(
-            "ListWorkflowExecutions",
-            link.client.workflow_service.list_workflow_executions(request, timeout=TIMEOUT),
-        )
-        for info in answer.executions:
-            if info.execution.workflow_id.startswith(WORKFLOW_ID_PREFIX):
-                execution = read_info(info)
-                if execution.status is not ExecutionStatus.CONTINUED_AS_NEW:
-                    yield execution
-        token = answer.next_page_token
+        rows, token = await page(link, query, token=token)
+        for execution in rows:
+            yield execution
         if not token:
             return
+
+
+async def page(link: Link, query: str, *, token: bytes, size: int = PAGE) -> tuple[list[Execution], bytes]:
+    """Return a page of such a list and the token of the next, empty after the last. Raises like `listing`."""
+    request = ListWorkflowExecutionsRequest(
+        namespace=link.target.namespace, page_size=size, next_page_token=token, query=query
+    )
+    answer = await call(
+        "ListWorkflowExecutions", link.client.workflow_service.list_workflow_executions(request, timeout=TIMEOUT)
+    )
+    ours = (info for info in answer.executions if info.execution.workflow_id.startswith(WORKFLOW_ID_PREFIX))
+    rows = [execution for execution in map(read_info, ours) if execution.status is not ExecutionStatus.CONTINUED_AS_NEW]
+    return rows, answer.next_page_token
 
 
 def _literal(moment: datetime) -> str:

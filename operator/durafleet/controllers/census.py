@@ -1,0 +1,114 @@
+"""The census of a lane: all open executions are listed, and only what the list does not show is asked about.
+
+It is taken when a lane comes into being and every few minutes. The first one tells of the runs that were there
+when the operator came, which would otherwise cost a description each; the later ones find what visibility lost.
+"""
+
+import asyncio
+import contextlib
+import logging
+
+from durafleet.controllers.lane import Lane
+from durafleet.core.execution import Execution
+from durafleet.core.objects import Key
+from durafleet.core.tracking import unshown
+from durafleet.errors import DurafleetError, Refused, Throttled
+from durafleet.temporal.sweep import open_now, page
+
+logger = logging.getLogger(__name__)
+
+EVERY = 300.0
+QUIET, PATIENCE = 1.0, 15.0
+"""Seconds without a further run to expect before it begins, and how long it waits for that at most."""
+PAGE = 500
+PAGE_PAUSE = 0.15
+"""Seconds between pages at the usual pace: visibility may be asked about ten times a second, by the sweeps too."""
+BACKLOG = 200
+"""Most runs that wait to be looked at before the census waits for them, so that a new run need not wait long."""
+TRIES = 3
+"""Failures before what is expected is asked about run by run, if Temporal answers the sweeps."""
+LONGEST_BACKOFF = 30.0
+
+
+class Census:
+    """Takes the census of a lane."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Take it at once and again and again, until there is nobody left to look out for."""
+        while not self._lane.empty:
+            await self._gathered()
+            try:
+                await self._take()
+            except Exception as error:  # an answer that we cannot read must not end it either
+                await self._failed(error)
+                continue
+            self._failures = 0
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lane.arrived.wait(), EVERY)
+
+    async def _gathered(self) -> None:
+        """Wait until all that is to be expected has come: what comes later needs another census."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            self._lane.arrived.clear()
+            await asyncio.sleep(QUIET)
+            if not self._lane.arrived.is_set() or asyncio.get_running_loop().time() > deadline:
+                return
+
+    async def _take(self) -> None:
+        self._lane.arrived.clear()
+        before = self._lane.run_ids()
+        shown: set[Key] = set()
+        token = b""
+        while not self._lane.empty:
+            rows, token = await self._page(token)
+            shown.update(key for row in rows if (key := self._lane.see(row)) is not None)
+            await self._rest()
+            if not token:
+                await self._ask(unshown(before, self._lane.run_ids(), shown))
+                await self._settle(shown & before.keys())
+                return
+
+    async def _page(self, token: bytes) -> tuple[list[Execution], bytes]:
+        """Return a page; one that the server refuses is asked for again, at a slower pace."""
+        while True:
+            try:
+                return await page(await self._lane.link(), open_now(), token=token, size=PAGE)
+            except Throttled as error:
+                delay = 2 * self._lane.pace.interval  # the sweeps, which are refused too, set the pace
+                logger.warning("census of %s waits %.0f s: %s", self._lane.place[1], delay, error)
+                await asyncio.sleep(delay)
+
+    async def _rest(self) -> None:
+        """Let others ask, and let what was found be looked at."""
+        await asyncio.sleep(PAGE_PAUSE * self._lane.pace.interval)
+        while self._lane.owner.backlog > BACKLOG:  # noqa: ASYNC110 - the queue tells nobody how long it is
+            await asyncio.sleep(PAGE_PAUSE)
+
+    async def _ask(self, keys: list[Key]) -> None:
+        """Ask about runs one by one, no more at once than wait anyway."""
+        for count, key in enumerate(keys, 1):
+            self._lane.expected.discard(key)
+            self._lane.owner.refresh(key)
+            if count % BACKLOG == 0:
+                await self._rest()
+
+    async def _settle(self, keys: set[Key]) -> None:
+        """Look at what was expected and shown, if that has not been done yet: nothing waits for another census."""
+        for count, key in enumerate(keys & self._lane.expected, 1):
+            self._lane.owner.look_again(key)
+            if count % BACKLOG == 0:
+                await self._rest()
+
+    async def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        delay = min(2.0**self._failures, LONGEST_BACKOFF)
+        exc_info = None if isinstance(error, DurafleetError) else error
+        logger.warning("census of %s failed, again in %.0f s: %s", self._lane.place[1], delay, error, exc_info=exc_info)
+        if self._lane.answers and (self._failures >= TRIES or isinstance(error, Refused)):
+            await self._ask(list(self._lane.expected))
+        await asyncio.sleep(delay)

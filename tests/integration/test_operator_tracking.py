@@ -1,0 +1,275 @@
+"""How the operator follows many runs with few questions, and what it still finds out. On the real servers."""
+
+import json
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from temporalio.client import Client
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+
+from tests.support.cluster import ControlPlane
+from tests.support.faults import Moment, Reply, Script, instead
+from tests.support.grpc_proxy import grpc_proxy
+from tests.support.lens import CENSUS, PROGRESSED, Lens
+from tests.support.operator import Fleet, OperatorProcess, condition, impatient, operator_process
+from tests.support.temporal import dev_server, free_port
+from tests.support.waiting import until
+from tests.support.workflows import UPDATED
+
+LIST = "ListWorkflowExecutions"
+
+
+@dataclass
+class Between:
+    """What stands between an operator and Temporal."""
+
+    address: str
+    script: Script = field(default_factory=Script)
+    lens: Lens = field(default_factory=Lens)
+
+    def env(self, *fleets: Fleet) -> dict[str, str]:
+        """Return the variables of an operator for the namespaces of fleets."""
+        namespaces = ",".join(fleet.namespace for fleet in fleets)
+        own = {"DURAFLEET_TEMPORAL_ADDRESS": self.address, "DURAFLEET_WATCH_NAMESPACES": namespaces}
+        return {**fleets[0].env(), **own}
+
+
+@pytest.fixture
+async def between(temporal_server: str) -> AsyncIterator[Between]:
+    mine = Between("")
+    mine.script.begin()
+    async with grpc_proxy(temporal_server, mine.script, lens=mine.lens) as address:
+        mine.address = address
+        yield mine
+
+
+@pytest.fixture
+async def fleet(control_plane: ControlPlane, temporal_server: str, namespace: str) -> Fleet:
+    """A namespace with an AgentWorker `support`, and no operator yet."""
+    mine = Fleet(control_plane, namespace, await Client.connect(temporal_server))
+    mine.create_worker()
+    return mine
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Iterator[Path]:
+    """Folders for the logs of several operators."""
+
+    def each() -> Iterator[Path]:
+        for number in range(100):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            yield folder
+
+    return each()
+
+
+def get(operator: OperatorProcess, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{operator.port}{path}", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def metric(operator: OperatorProcess, name: str) -> float:
+    """Return the value of a metric's first series."""
+    return next(float(line.split()[-1]) for line in get(operator, "/metrics").splitlines() if line.startswith(name))
+
+
+def listed(fleet: Fleet, query: str, *, namespace: str = "default") -> bool:
+    """Tell whether Temporal's visibility shows anything for a query."""
+    found = fleet.temporal("workflow", "list", "--namespace", namespace, "--query", query, "-o", "json")
+    return bool(json.loads(found or "[]"))
+
+
+def open_in_list(fleet: Fleet, workflow: str) -> bool:
+    return listed(fleet, f'WorkflowId = "{workflow}" AND ExecutionStatus = "Running"')
+
+
+def version(run: dict[str, Any]) -> str:
+    return str(run["metadata"]["resourceVersion"])
+
+
+async def test_after_a_restart_only_what_the_list_does_not_show_is_asked_about(
+    fleet: Fleet, between: Between, folders: Iterator[Path]
+):
+    unchanged = [f"quiet-{number}" for number in range(5)]
+    async with fleet.worker():
+        with operator_process(next(folders), fleet.env()):
+            created = {name: fleet.create_run(name, "Wait") for name in (*unchanged, "closed", "erased", "reset")}
+            before = {name: await fleet.until_state(name, "Running") for name in created}
+        ids = {name: fleet.workflow(run).id for name, run in created.items()}
+        await fleet.workflow(created["closed"]).signal("finish", "meanwhile")
+        fleet.temporal("workflow", "delete", "-w", ids["erased"], "--yes")
+        fleet.temporal("workflow", "reset", "-w", ids["reset"], "-t", "FirstWorkflowTask", "--reason", "test")
+        for name in ("closed", "erased"):
+            await until(lambda name=name: not open_in_list(fleet, ids[name]), what=f"the list knows of {name}")
+        with operator_process(next(folders), between.env(fleet)):
+            run = await fleet.until_state("closed", "Completed")
+            assert run["status"]["result"]["preview"] == "meanwhile"
+            await fleet.until_state("erased", "Terminated")
+            old = before["reset"]["status"]["workflow"]["runId"]
+            moved = await fleet.until(
+                "agentrun", "reset", lambda it: it["status"]["workflow"]["runId"] != old, what="follows the reset"
+            )
+            assert moved["status"]["state"] == "Running"
+            assert set(between.lens.described) == {ids["closed"], ids["erased"]}
+            assert [version(fleet.get("agentrun", name)) for name in unchanged] == [
+                version(before[name]) for name in unchanged
+            ]
+            await fleet.workflow(created["quiet-0"]).signal("finish", "it is followed")
+            await fleet.until_state("quiet-0", "Completed")
+
+
+async def test_what_was_asked_of_a_run_while_the_operator_was_away_waits_for_no_census(
+    fleet: Fleet, between: Between, folders: Iterator[Path]
+):
+    async with fleet.worker():
+        with operator_process(next(folders), fleet.env()):
+            fleet.create_run("unwanted", "Wait")
+            await fleet.until_state("unwanted", "Running")
+        fleet.patch("agentrun", "unwanted", {"stop": "Cancel"})
+        between.script.at(LIST, Moment.BEFORE, instead(Reply(grpc.StatusCode.UNAVAILABLE)), times=None)
+        with operator_process(next(folders), between.env(fleet)):
+            await fleet.until_state("unwanted", "Cancelled")
+
+
+async def test_a_run_that_waits_for_a_silent_temporal_says_so_and_goes_on_when_it_speaks(
+    control_plane: ControlPlane, namespace: str, folders: Iterator[Path], tmp_path: Path
+):
+    port, database = free_port(), tmp_path / "temporal.db"
+    fleet = Fleet(control_plane, namespace, await Client.connect(f"127.0.0.1:{port}", lazy=True))
+    fleet.create_worker()
+    with dev_server(port=port, database=database), operator_process(next(folders), fleet.env()):
+        created = fleet.create_run("patient", "Wait")
+        before = await fleet.until_state("patient", "Running")
+    impatience = impatient(core__runs__TEMPORAL_GRACE=1.0, controllers__sweeps__TEMPORAL_GRACE=1.0)
+    with operator_process(next(folders), fleet.env(), code=impatience):
+        run = await fleet.until_reason("agentrun", "patient", "TemporalUnavailable")
+        assert run["status"]["state"] == "Running"
+        assert condition(run, "Stalled")["status"] == "True"
+        with dev_server(port=port, database=database) as address:
+            again = replace(fleet, client=await Client.connect(address))
+            run = await fleet.until_reason("agentrun", "patient", "Running")
+            assert run["status"]["workflow"] == before["status"]["workflow"]
+            async with again.worker():
+                await again.workflow(created).signal("finish", "at last")
+                await fleet.until_state("patient", "Completed")
+
+
+async def test_namespaces_that_use_one_temporal_namespace_are_swept_together(
+    fleet: Fleet, between: Between, tmp_path: Path
+):
+    other = replace(fleet, namespace=fleet.plane.new_namespace())
+    other.create("TemporalConnection", "own", {"address": between.address})
+    other.create_worker(connectionRef={"name": "own"})
+    async with fleet.worker(), other.worker():
+        with operator_process(tmp_path, between.env(fleet, other)):
+            created = [each.create_run("shared", "Wait") for each in (fleet, other)]
+            for each in (fleet, other):
+                await each.until_state("shared", "Running")
+            seen = between.lens.count(PROGRESSED)
+            await until(lambda: between.lens.count(PROGRESSED) > seen + 4, what="both have been swept", within=30)
+            assert between.lens.count(CENSUS) == 1
+            for each, run in zip((fleet, other), created, strict=True):
+                await each.workflow(run).signal("finish", "seen")
+                await each.until_state("shared", "Completed")
+
+
+async def test_a_workflow_forged_in_another_temporal_namespace_is_not_believed(
+    fleet: Fleet, between: Between, tmp_path: Path
+):
+    elsewhere = f"intruder-{fleet.namespace}"
+    fleet.temporal("operator", "namespace", "create", "--namespace", elsewhere)
+    intruder = replace(
+        fleet,
+        namespace=fleet.plane.new_namespace(),
+        client=await Client.connect(fleet.client.service_client.config.target_host, namespace=elsewhere),
+    )
+    intruder.create("TemporalConnection", "own", {"address": between.address, "namespace": elsewhere})
+    intruder.create_worker(connectionRef={"name": "own"})
+    async with fleet.worker(), intruder.worker():
+        with operator_process(tmp_path, between.env(fleet, intruder)):
+            created = fleet.create_run("victim", "Wait")
+            before = await fleet.until_state("victim", "Running")
+            intruder.create_run("own", "Wait")
+            await intruder.until_state("own", "Running")
+            await intruder.client.start_workflow(
+                "Wait",
+                id=fleet.workflow(created).id,
+                task_queue=f"{intruder.namespace}/support",
+                memo={"agentRun": f"{fleet.namespace}/victim"},
+                search_attributes=TypedSearchAttributes([SearchAttributePair(UPDATED, datetime.now(UTC))]),
+            )
+            forged = f'WorkflowId = "{fleet.workflow(created).id}"'
+            await until(lambda: listed(fleet, forged, namespace=elsewhere), what="the list shows what was forged")
+            seen = between.lens.count(PROGRESSED, namespace=elsewhere)
+            await until(
+                lambda: between.lens.count(PROGRESSED, namespace=elsewhere) > seen + 2,
+                what="that has been swept",
+                within=30,
+            )
+            assert version(fleet.get("agentrun", "victim")) == version(before)
+            await fleet.workflow(created).signal("finish", "the true one")
+            run = await fleet.until_state("victim", "Completed")
+            assert run["status"]["result"]["preview"] == "the true one"
+
+
+async def test_a_server_that_limits_the_sweeps_is_swept_more_seldom_and_that_is_said(
+    fleet: Fleet, between: Between, tmp_path: Path
+):
+    fleet.create("TemporalConnection", "own", {"address": between.address})
+    fleet.create_worker("limited", connectionRef={"name": "own"})
+    async with fleet.worker("limited"):
+        with operator_process(tmp_path, between.env(fleet)) as operator:
+            created = fleet.create_run("slow", "Wait", workerRef={"name": "limited"})
+            await fleet.until_state("slow", "Running")
+            exhausted = instead(Reply(grpc.StatusCode.RESOURCE_EXHAUSTED))
+            limit = between.script.at(LIST, Moment.BEFORE, exhausted, times=None)
+            connection = await fleet.until_reason("temporalconnection", "own", "Throttled")
+            assert condition(connection, "Ready")["status"] == "True"
+            assert "frontend.namespaceRPS.visibility" in condition(connection, "Ready")["message"]
+            assert metric(operator, "durafleet_sweep_interval_seconds{") >= 4
+            ready, *details = get(operator, "/readyz").splitlines()
+            assert ready == "ok"
+            assert "ResourceExhausted" in details[0]
+            limit.stop()
+            await fleet.until_reason("temporalconnection", "own", "Reachable")
+            assert metric(operator, "durafleet_sweep_interval_seconds{") == 1
+            assert get(operator, "/readyz") == "ok\n"
+            await fleet.workflow(created).signal("finish", "not lost")
+            await fleet.until_state("slow", "Completed")
+
+
+async def test_a_run_that_visibility_has_lost_still_ends(fleet: Fleet, between: Between, tmp_path: Path):
+    no_polls = impatient(controllers__fast_lane__LONG_POLLS=0, controllers__census__EVERY=1.0)
+    async with fleet.worker():
+        with operator_process(tmp_path, between.env(fleet), code=no_polls):
+            created = fleet.create_run("lost", "Wait")
+            await fleet.until_state("lost", "Running")
+            between.lens.hidden = [fleet.workflow(created).id]
+            await fleet.workflow(created).signal("finish", "found")
+            run = await fleet.until_state("lost", "Completed")
+    assert run["status"]["result"]["preview"] == "found"
+
+
+async def test_the_end_of_a_young_run_is_learnt_from_its_close_event_alone(
+    fleet: Fleet, between: Between, tmp_path: Path
+):
+    async with fleet.worker():
+        with operator_process(tmp_path, between.env(fleet)):
+            created = fleet.create_run("young", "Wait")
+            await fleet.until_state("young", "Running")
+            await until(lambda: between.script.count("PollWorkflowExecutionHistory") > 0, what="it is polled")
+            await until(lambda: between.lens.count(CENSUS) > 0, what="the census is taken")
+            between.lens.hidden = [fleet.workflow(created).id]
+            described, read = len(between.lens.described), between.script.count("GetWorkflowExecutionHistory")
+            await fleet.workflow(created).signal("finish", "at once")
+            run = await fleet.until_state("young", "Completed")
+    assert run["status"]["result"]["preview"] == "at once"
+    assert len(between.lens.described) == described
+    assert between.script.count("GetWorkflowExecutionHistory") == read
