@@ -27,6 +27,8 @@ from tests.support.workflows import EXECUTIONS, Echo
 TENANTS, EACH = 4, 500
 TASK_QUEUE = "many"
 AT_ONCE = 16
+PATIENCE = 600.0
+"""Seconds after which what has not happened is taken for lost, on however slow a machine."""
 STATUS_AND_OBJECT, EVENTS = 4, 2
 """The most that a run may cost in writes of itself, and in Events."""
 
@@ -80,7 +82,7 @@ def begun(namespaces: list[str]) -> Counter[str]:
 async def until_over(kube: KubeApi, namespaces: list[str]) -> list[Body]:
     """Return all AgentRuns once each has completed and is held by nobody."""
     unfinished = {"fieldSelector": "status.state!=Completed", "limit": "1"}
-    async with asyncio.timeout(600):
+    async with asyncio.timeout(PATIENCE):
         for namespace in namespaces:
             await until_none(lambda namespace=namespace: kube.list(RUNS, namespace, **unfinished))
             await until_none(lambda namespace=namespace: held(kube, namespace))
@@ -125,7 +127,7 @@ async def test_two_thousand_runs_complete_once_each_though_the_operator_is_kille
             await operator.until_ready()
             burst = asyncio.create_task(create_burst(kube, tenants, EACH))
             third = TENANTS * EACH // 3
-            await until(lambda: len(begun(tenants)) >= third, what="a third has begun", within=300)
+            await until(lambda: len(begun(tenants)) >= third, what="a third has begun", within=PATIENCE)
             operator.kill()
             await burst
         with operator_process(tmp_path, env):
@@ -161,9 +163,9 @@ async def test_a_tenants_single_run_starts_amid_anothers_burst(
     await create_burst(servers.kube, [loud], burst)
     async with a_worker(servers.temporal):
         with operator_process(tmp_path, env | {"DURAFLEET_CONCURRENCY": "2"}):
-            await until(lambda: len(begun([loud])) >= few, what="the burst has begun", within=120)
+            await until(lambda: len(begun([loud])) >= few, what="the burst has begun", within=PATIENCE)
             await create_run(servers.kube, quiet, "single")
-            await until(lambda: len(begun([quiet])) == 1, what="the single run has begun", within=120)
+            await until(lambda: len(begun([quiet])) == 1, what="the single run has begun", within=PATIENCE)
             await until_over(servers.kube, [loud, quiet])
     [single] = await starts(servers.temporal, quiet)
     others = await starts(servers.temporal, loud)
@@ -176,6 +178,7 @@ async def test_after_a_restart_a_new_run_starts_before_the_old_ones_have_been_lo
 ):
     old = 300
     stage = await set_stage(servers, tmp_path)
+    stage.patience = PATIENCE
     await stage.create_worker()
     await bounded([lambda n=n: create_old(servers.kube, stage.namespace, f"old-{n:03}") for n in range(old)])
     await stage.create_run("young", "Errand", input="hello")  # the last one in any list
@@ -196,6 +199,7 @@ async def test_after_a_restart_a_new_run_starts_before_the_old_ones_have_been_lo
 async def test_a_burst_is_started_before_its_statuses_are_written(servers: Servers, tmp_path: Path):
     burst = 60
     stage = await set_stage(servers, tmp_path)
+    stage.patience = PATIENCE
     await stage.create_worker()
     for number in range(burst):
         await stage.create_run(f"run-{number}", "Errand", input="hello")

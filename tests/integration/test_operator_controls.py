@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowExecutionStatus
 
+from durafleet.core.objects import parse_time
 from tests.support.cluster import ControlPlane
 from tests.support.operator import Fleet, condition, operator_process
 from tests.support.temporal import dev_server
@@ -339,6 +340,19 @@ async def test_a_finished_run_goes_at_once_if_it_is_to_live_no_longer(fleet: Fle
     created = fleet.create_run("brief", "Echo", input="x", ttlSecondsAfterFinished=0)
     await fleet.until_gone("agentrun", "brief")
     assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.COMPLETED
+
+
+async def test_a_run_that_is_to_stay_for_a_while_stays_and_goes(fleet: Fleet):
+    fleet.create_run("lasting", "Echo", input="x", ttlSecondsAfterFinished=3)
+    ended = await fleet.until_state("lasting", "Completed")
+    await fleet.until_gone("agentrun", "lasting")
+    completed = parse_time(ended["status"]["completionTime"])
+    [deletion] = [
+        entry
+        for entry in fleet.plane.audit(fleet.namespace)
+        if entry["verb"] == "delete" and entry["objectRef"].get("name") == "lasting"
+    ]
+    assert (parse_time(deletion["requestReceivedTimestamp"]) - completed).total_seconds() >= 3
 
 
 async def test_a_finished_run_that_a_gitops_tool_tracks_is_compacted_instead(fleet: Fleet):

@@ -9,7 +9,7 @@ import pytest
 from durafleet.controllers import recorder
 from durafleet.controllers.recorder import AT_ONCE, TRIES, Recorder
 from durafleet.core.actions import Announcement
-from durafleet.errors import Conflict, DurafleetError, Refused, Unavailable
+from durafleet.errors import Conflict, Denied, DurafleetError, Refused, Unavailable
 from durafleet.kube.client import KubeClient
 from durafleet.kube.resources import RUNS
 from tests.support.builders import NOON, a_run
@@ -109,3 +109,14 @@ async def test_a_stop_waits_for_a_bounded_time_only():
     events.record(RUNS, a_run(), SAID)
     await asyncio.wait_for(events.drain(within=0.05), 5)
     assert kube.posted == []
+
+
+async def test_an_event_that_must_be_posted_first_holds_nothing_up_where_it_never_will_be():
+    kube = Kube(Denied("the namespace is being terminated"))
+    await a_recorder(kube).post(RUNS, a_run(), SAID)
+    assert kube.asked == 1
+
+
+async def test_an_event_that_must_be_posted_first_is_waited_for_where_it_may_yet_be():
+    with pytest.raises(Unavailable):
+        await a_recorder(Kube(Unavailable("away"))).post(RUNS, a_run(), SAID)

@@ -17,7 +17,7 @@ from prometheus_client import Counter
 
 from durafleet.core.actions import Announcement
 from durafleet.core.objects import Object
-from durafleet.errors import DurafleetError, Unavailable
+from durafleet.errors import DurafleetError, Refused, Unavailable
 from durafleet.kube.client import KubeClient
 from durafleet.kube.events import event_of, post_event
 from durafleet.kube.resources import Resource
@@ -61,11 +61,18 @@ class Recorder:
     async def post(self, resource: Resource, subject: Object[Any, Any], announcement: Announcement) -> None:
         """Post an Event now: one without which nobody would ever know.
 
+        Where it is refused, as in a namespace that is being deleted, the log has to do.
+
         Raises:
-            Unavailable, Refused: it was not posted.
+            Unavailable: it may not have been posted.
         """
-        await post_event(self._kube, event_of(resource, subject, announcement, now=self._now()))
-        EVENTS_TOTAL.labels("posted").inc()
+        try:
+            await post_event(self._kube, event_of(resource, subject, announcement, now=self._now()))
+        except Refused as error:
+            logger.warning("%s %s/%s: %s (%s)", resource.kind, *subject.key, announcement.message, error)
+            EVENTS_TOTAL.labels("dropped").inc()
+        else:
+            EVENTS_TOTAL.labels("posted").inc()
 
     async def drain(self, *, within: float = DRAIN_TIME) -> None:
         """Post what waits, for a bounded time; the operator stops."""

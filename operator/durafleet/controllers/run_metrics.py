@@ -1,4 +1,4 @@
-"""Figures of AgentRuns' lives: how soon they start, how soon their end shows, how they end."""
+"""How soon AgentRuns start, how soon their ends show, and how they end."""
 
 from datetime import datetime
 
@@ -22,8 +22,8 @@ CLOSED = Histogram(
 FINISHED = Counter("durafleet_runs_finished_total", "AgentRuns that reached a terminal state.", ["state"])
 
 
-def measure(run: Run, status: AgentRunStatus, execution: Execution | None, *, now: datetime) -> None:
-    """Take in that a run's status was written; `run` is as it was before."""
+def measure(run: Run, execution: Execution | None, status: AgentRunStatus, *, now: datetime) -> None:
+    """Take in that a status has been written: what is measured is when a run started and when it ended."""
     if status.state == run.status.state or execution is None:
         return
     if run.status.start_time is None and execution.began is not None:

@@ -229,7 +229,7 @@ class RunController:
         self._world.runs.put(body)
         if status.progress != run.status.progress:
             memory.progress_at = self._world.now()
-        measure(run, status, memory.execution, now=self._world.now())
+        measure(run, memory.execution, status, now=self._world.now())
         for announcement in plan.announcements:
             self._world.events.record(RUNS, run, announcement)
 
