@@ -4,14 +4,13 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from prometheus_client import Counter, Histogram
-
 from durafleet.api.lifecycle import RETRYABLE, TERMINAL
 from durafleet.api.status import Reason
 from durafleet.controllers.admission import Admission
 from durafleet.controllers.queue import KeyedQueue
 from durafleet.controllers.run_effects import TemporalTrouble, perform
 from durafleet.controllers.run_memory import Memory
+from durafleet.controllers.run_metrics import measure
 from durafleet.controllers.tracker import Tracker
 from durafleet.controllers.world import World, verdict_of
 from durafleet.core.actions import RunPlan, StartWorkflow
@@ -36,18 +35,6 @@ PROGRESS_EVERY = 10.0
 """Seconds between writes of progress."""
 LISTING = 2.0
 """Seconds for the connections to be listed too, before a run that was there already says that it lacks its own."""
-
-STARTED = Histogram(
-    "durafleet_run_start_seconds",
-    "From the creation of an AgentRun to its workflow's start.",
-    buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 15, 60, 300),
-)
-CLOSED = Histogram(
-    "durafleet_run_settle_seconds",
-    "From a workflow's close to the terminal status.",
-    buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60),
-)
-FINISHED = Counter("durafleet_runs_finished_total", "AgentRuns that reached a terminal state.", ["state"])
 
 
 class RunController:
@@ -109,7 +96,7 @@ class RunController:
         """Look again at the unfinished runs of a worker, or of a whole namespace."""
         for run in self._world.runs:
             concerned = run.namespace == tenant and worker in (None, run.spec.worker_ref.name)
-            if concerned and run.status.state not in TERMINAL and not self.tracker.expects(run.key):
+            if concerned and run.status.state not in TERMINAL and not self._still_expected(run):
                 self.queue.mark(run.key)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -120,7 +107,7 @@ class RunController:
             return None
         if key in self._unplaced:
             self._unplaced.discard(key)
-            if self._expect(run):
+            if waits_for_census(run) and not self._knows(run) and self._expect(run):
                 return None
         memory = self._remember(run)
         try:
@@ -185,18 +172,7 @@ class RunController:
         self._world.runs.put(body)
         if status.progress != run.status.progress:
             memory.progress_at = self._world.now()
-        self._measure(run, memory, status)
-
-    def _measure(self, run: Run, memory: Memory, status: Any) -> None:
-        execution = memory.execution
-        if status.state == run.status.state or execution is None:
-            return
-        if run.status.start_time is None and execution.start_time is not None:
-            STARTED.observe(max((execution.start_time - run.created).total_seconds(), 0.0))
-        if status.state in TERMINAL:
-            FINISHED.labels(status.state).inc()
-            if execution.close_time is not None:
-                CLOSED.observe(max((self._world.now() - execution.close_time).total_seconds(), 0.0))
+        measure(run, memory.execution, status, now=self._world.now())
 
     def _take_trouble(self, memory: Memory, raised: TemporalTrouble) -> tuple[Trouble, Unavailable | None]:
         """Remember since when Temporal gives trouble; only the refusal of a start is final."""
@@ -225,6 +201,10 @@ class RunController:
     def _knows(self, run: Run) -> bool:
         memory = self._memory.get(run.key)
         return memory is not None and memory.uid == run.uid and memory.seen
+
+    def _still_expected(self, run: Run) -> bool:
+        """Tell whether a census will tell of a run, wherever its connection leads by now."""
+        return self.tracker.expects(run.key) and self._expect(run)
 
     def _expect(self, run: Run) -> bool:
         """Leave a run to the census of its Temporal namespace; tell whether it has one."""

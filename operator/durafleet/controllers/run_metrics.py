@@ -1,0 +1,34 @@
+"""How soon AgentRuns start, how soon their ends show, and how they end."""
+
+from datetime import datetime
+
+from prometheus_client import Counter, Histogram
+
+from durafleet.api.lifecycle import TERMINAL
+from durafleet.api.run import AgentRunStatus
+from durafleet.core.execution import Execution
+from durafleet.core.objects import Run
+
+STARTED = Histogram(
+    "durafleet_run_start_seconds",
+    "From the creation of an AgentRun to its workflow's start.",
+    buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 15, 60, 300),
+)
+CLOSED = Histogram(
+    "durafleet_run_settle_seconds",
+    "From a workflow's close to the terminal status.",
+    buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60),
+)
+FINISHED = Counter("durafleet_runs_finished_total", "AgentRuns that reached a terminal state.", ["state"])
+
+
+def measure(run: Run, execution: Execution | None, status: AgentRunStatus, *, now: datetime) -> None:
+    """Take in that a status has been written: what is measured is when a run started and when it ended."""
+    if status.state == run.status.state or execution is None:
+        return
+    if run.status.start_time is None and execution.start_time is not None:
+        STARTED.observe(max((execution.start_time - run.created).total_seconds(), 0.0))
+    if status.state in TERMINAL:
+        FINISHED.labels(status.state).inc()
+        if execution.close_time is not None:
+            CLOSED.observe(max((now - execution.close_time).total_seconds(), 0.0))
