@@ -47,7 +47,7 @@ class Answer:
 
 
 Lens = Callable[[str, bytes, bytes], bytes]
-"""Sees a call's signature, request and answer; returns what the operator sees of the answer."""
+"""Sees a call's signature, request and answer (empty if it is an error); returns what the operator sees of it."""
 
 
 def clear(_signature: str, _request: bytes, answer: bytes) -> bytes:
@@ -84,11 +84,12 @@ class _Handler(grpc.GenericRpcHandler):
             call = self._script.note(Server.TEMPORAL, signature, effect=not signature.startswith(_READS))
             await self._play(call, Moment.BEFORE, context)
             answer = await self._ask(method, request, context)
+            shown = self._lens(signature, request, answer.message)
             await self._play(call, Moment.AFTER, context)
             if answer.code is not grpc.StatusCode.OK:
                 await context.abort(answer.code, answer.details, answer.trailing)
             context.set_trailing_metadata(answer.trailing)
-            return self._lens(signature, request, answer.message)
+            return shown
 
         return serve
 

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 EVERY = 300.0
 QUIET, PATIENCE = 1.0, 15.0
-"""Seconds without a further run to expect before it begins, and how long it waits for that at most."""
+"""Seconds without a further run to follow before it begins, and how long it waits for that at most."""
 PAGE = 500
 PAGE_PAUSE = 0.15
 """Seconds between pages at the usual pace: visibility may be asked about ten times a second, by the sweeps too."""
@@ -51,12 +51,12 @@ class Census:
                 await asyncio.wait_for(self._lane.arrived.wait(), EVERY)
 
     async def _gathered(self) -> None:
-        """Wait until all that is to be expected has come: what comes later needs another census."""
+        """Wait until all that was there before us has come: what comes later needs another census."""
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while True:
-            self._lane.arrived.clear()
+            self._lane.joined.clear()
             await asyncio.sleep(QUIET)
-            if not self._lane.arrived.is_set() or asyncio.get_running_loop().time() > deadline:
+            if not self._lane.joined.is_set() or asyncio.get_running_loop().time() > deadline:
                 return
 
     async def _take(self) -> None:

@@ -9,9 +9,9 @@ from durafleet.controllers.runs import RunController
 from durafleet.controllers.workers import WorkerController
 from durafleet.controllers.world import World, verdict_of
 from durafleet.core.conditions import Verdict
-from durafleet.core.connections import Check, plan_connection
+from durafleet.core.connections import Check, matters_to_others, plan_connection
 from durafleet.core.execution import Place, Target
-from durafleet.core.objects import Key
+from durafleet.core.objects import Connection, Key
 from durafleet.core.targets import connection_target
 from durafleet.errors import DurafleetError, NotFound
 from durafleet.kube.resources import CONNECTIONS, write_status
@@ -26,13 +26,11 @@ class ConnectionController:
         self._runs = runs
         self.queue: KeyedQueue[Key] = KeyedQueue("temporalconnections", self.reconcile, concurrency=4)
         runs.tracker.paced = self.wake
+        world.connections.changed = self._changed
 
     def observe(self, event: Mapping[str, Any]) -> None:
-        """Take in a watch event; workers and runs of the namespace may wait for it."""
-        key = self._world.connections.observe(event)
-        self.queue.mark(key)
-        self._workers.wake(tenant=key[0])
-        self._runs.wake(tenant=key[0])
+        """Take in a watch event."""
+        self.queue.mark(self._world.connections.observe(event))
 
     def wake(self, place: Place) -> None:
         """Look again at the connections that lead to a Temporal namespace."""
@@ -57,6 +55,13 @@ class ConnectionController:
                 return None
             self._world.connections.put(body)
         return plan.requeue
+
+    def _changed(self, before: Connection | None, after: Connection | None) -> None:
+        """Wake the workers and runs of the namespace, if they may wait for this."""
+        connection = after or before
+        if connection is not None and matters_to_others(before, after):
+            self._workers.wake(tenant=connection.namespace)
+            self._runs.wake(tenant=connection.namespace)
 
     async def _check(self, target: Target) -> Check:
         try:

@@ -56,12 +56,14 @@ class Lane:
         outage: it has not answered a sweep for so long that the open runs have to say so.
         answers: the last sweep was answered.
         busy: set as soon as something is open; the idle sweeper waits for it.
-        arrived: set as soon as something is expected; the census waits for it.
+        joined: set as soon as anything is followed; the census waits until that has stopped.
+        arrived: set as soon as something is expected; it needs a census.
         reporting: workflow types of which an execution has reported progress.
     """
 
-    def __init__(self, place: Place, *, owner: Owner, pool: Pool) -> None:
-        self.place = place
+    def __init__(self, way: Target, *, owner: Owner, pool: Pool) -> None:
+        self.place = way.place
+        self._last_way = way
         self.owner = owner
         self.open: dict[Key, Followed] = {}
         self.expected: set[Key] = set()
@@ -70,6 +72,7 @@ class Lane:
         self.outage: Trouble | None = None
         self.answers = False
         self.busy = asyncio.Event()
+        self.joined = asyncio.Event()
         self.arrived = asyncio.Event()
         self.reporting: set[str] = set()
         self._pool = pool
@@ -98,9 +101,10 @@ class Lane:
     def expect(self, key: Key, target: Target) -> None:
         """Await a run in the next census."""
         self._join(key, target)
-        self.expected.add(key)
-        self.busy.set()
-        self.arrived.set()
+        if key not in self.expected:
+            self.expected.add(key)
+            self.busy.set()
+            self.arrived.set()
 
     def watch_ended(self, key: Key, target: Target) -> None:
         """Look out for a later execution of a run that ended without success."""
@@ -131,7 +135,7 @@ class Lane:
 
     async def link(self) -> Link:
         """Return a link to this Temporal namespace; raises like `Pool.ready`."""
-        ways = self.ways
+        ways = self.ways or [self._last_way]
         return await self._pool.ready(ways[self._turn % len(ways)])
 
     def try_another_way(self) -> None:
@@ -157,11 +161,12 @@ class Lane:
             self.owner.look_again(key)
 
     def _join(self, key: Key, target: Target) -> None:
-        way = target.way
+        way = self._last_way = target.way
         known = self._way_of.get(key)
         if known == way:
             return
         if known is not None:
             self.leave(key)
+        self.joined.set()
         self._way_of[key] = way
         self._ways[way] += 1

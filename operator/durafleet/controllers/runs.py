@@ -108,7 +108,7 @@ class RunController:
         """Look again at the unfinished runs of a worker, or of a whole namespace."""
         for run in self._world.runs:
             concerned = run.namespace == tenant and worker in (None, run.spec.worker_ref.name)
-            if concerned and run.status.state not in TERMINAL and not self.tracker.expects(run.key):
+            if concerned and run.status.state not in TERMINAL and not self._still_expected(run):
                 self.look_again(run.key)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -123,7 +123,7 @@ class RunController:
             return None
         if key in self._unplaced:
             self._unplaced.discard(key)
-            if self._expect(run):
+            if waits_for_census(run) and not self._knows(run) and self._expect(run):
                 return None
         memory = self._remember(run)
         try:
@@ -247,6 +247,10 @@ class RunController:
     def _knows(self, run: Run) -> bool:
         memory = self._memory.get(run.key)
         return memory is not None and memory.uid == run.uid and memory.seen
+
+    def _still_expected(self, run: Run) -> bool:
+        """Tell whether a census will tell of a run, wherever its connection leads by now."""
+        return self.tracker.expects(run.key) and self._expect(run)
 
     def _expect(self, run: Run) -> bool:
         """Leave a run to the census of its Temporal namespace; tell whether it has one."""

@@ -104,7 +104,7 @@ class Tracker:
         self._place_of[key] = place
         track = self._tracks.get(place)
         if track is None:
-            lane = Lane(place, owner=self._owner, pool=self._world.pool)
+            lane = Lane(target, owner=self._owner, pool=self._world.pool)
             track = self._tracks[place] = Track(lane, FastLane(lane, self._world.pool))
         if not track.work or any(task.done() for task in track.work):
             self._begin(track)

@@ -15,6 +15,7 @@ from durafleet.core.execution import Target
 from durafleet.core.objects import Key, Worker
 from durafleet.core.pollers import Pod, pod_problem, polling_pods
 from durafleet.core.targets import task_queue_of
+from durafleet.core.waiting import matters_to_runs
 from durafleet.core.workers import Rollout, WorkerWorld, invalid_worker, plan_worker
 from durafleet.errors import DurafleetError, NotFound
 from durafleet.kube.listing import list_all
@@ -54,12 +55,11 @@ class WorkerController:
         self._memory: dict[Key, Memory] = {}
         self._deployments: dict[Key, dict[str, Any]] = {}
         self.queue: KeyedQueue[Key] = KeyedQueue("agentworkers", self.reconcile, concurrency=concurrency)
+        world.workers.changed = self._changed
 
     def observe(self, event: Mapping[str, Any]) -> None:
-        """Take in a watch event of an AgentWorker; its runs may wait for it."""
-        key = self._world.workers.observe(event)
-        self.queue.mark(key)
-        self._runs.wake(tenant=key[0], worker=key[1])
+        """Take in a watch event of an AgentWorker."""
+        self.queue.mark(self._world.workers.observe(event))
 
     def observe_deployment(self, event: Mapping[str, Any]) -> None:
         """Take in a watch event of a Deployment of ours."""
@@ -70,6 +70,12 @@ class WorkerController:
         else:
             self._keep(body)
         self.queue.mark((key[0], body["metadata"].get("labels", {}).get(WORKER_LABEL, key[1])))
+
+    def _changed(self, before: Worker | None, after: Worker | None) -> None:
+        """Wake the runs of an AgentWorker, if they may wait for this."""
+        worker = after or before
+        if worker is not None and matters_to_runs(before, after):
+            self._runs.wake(tenant=worker.namespace, worker=worker.name)
 
     def wake(self, *, tenant: str) -> None:
         """Look again at the workers of a namespace."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from durafleet.api.status import Reason
+from durafleet.api.status import ConditionType, Reason
 from durafleet.core.actions import ConnectionPlan, Plan
 from durafleet.core.conditions import Summary, Verdict
 from durafleet.core.objects import Connection
@@ -28,6 +28,18 @@ class Check:
 
     verdict: Verdict
     server_version: str | None = None
+
+
+def matters_to_others(before: Connection | None, after: Connection | None) -> bool:
+    """Tell whether a change of a connection is one that its workers and runs have to be looked at for."""
+    if before is None or after is None:
+        return before is not after
+    return before.spec != after.spec or _usable(before) != _usable(after)
+
+
+def _usable(connection: Connection) -> bool:
+    ready = connection.status.condition(ConditionType.READY)
+    return ready is not None and ready.status == "True"
 
 
 def plan_connection(connection: Connection, check: Check, *, now: datetime) -> ConnectionPlan:

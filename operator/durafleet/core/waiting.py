@@ -1,9 +1,27 @@
-"""Why nobody works on an open run: what the run's own workflow cannot tell."""
+"""Why nobody works on an open run, which the run's own workflow cannot tell; and when that may have changed."""
 
 from durafleet.api.status import ConditionType, Reason
 from durafleet.core.conditions import Verdict
 from durafleet.core.objects import Run, Worker
 from durafleet.core.targets import task_queue_of
+
+
+def matters_to_runs(before: Worker | None, after: Worker | None) -> bool:
+    """Tell whether a change of an AgentWorker is one that its runs have to be looked at for.
+
+    There may be ten thousand of them, and most changes are of what the operator itself says of the fleet.
+    """
+    if before is None or after is None:
+        return before is not after
+    return before.spec != after.spec or _stalled(before) != _stalled(after)
+
+
+def _stalled(worker: Worker) -> tuple[str, str] | None:
+    """Return why the fleet cannot work, None if it can or soon will."""
+    ready = worker.status.condition(ConditionType.READY)
+    if worker.status.condition(ConditionType.STALLED) is None or ready is None:
+        return None
+    return ready.reason, ready.message
 
 
 def unpolled(run: Run, worker: Worker | None) -> Verdict | None:
@@ -21,11 +39,9 @@ def unpolled(run: Run, worker: Worker | None) -> Verdict | None:
             f"The workflow waits on task queue {started_on!r}, and AgentWorker {name!r} now polls "
             f"{task_queue_of(worker)!r}; set its spec.taskQueue back until this run has ended, or stop the run.",
         )
-    ready = worker.status.condition(ConditionType.READY)
     if worker.spec.replicas == 0:
         return Verdict(Reason.SCALED_TO_ZERO, f"AgentWorker {name!r} has 0 replicas; the run goes on when it has more.")
-    if worker.status.condition(ConditionType.STALLED) is not None and ready is not None:
-        return Verdict(
-            Reason.WAITING_FOR_POLLERS, f"No worker polls: AgentWorker {name!r} is {ready.reason}: {ready.message}"
-        )
+    if (stalled := _stalled(worker)) is not None:
+        reason, message = stalled
+        return Verdict(Reason.WAITING_FOR_POLLERS, f"No worker polls: AgentWorker {name!r} is {reason}: {message}")
     return None

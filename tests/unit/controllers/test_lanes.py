@@ -66,7 +66,7 @@ def owner() -> FakeOwner:
 
 
 def a_lane(owner: FakeOwner, pool: FakePool, *runs: tuple[str, Target]) -> Lane:
-    lane = Lane(TARGET.place, owner=owner, pool=cast("Any", pool))
+    lane = Lane(TARGET, owner=owner, pool=cast("Any", pool))
     for name, target in runs:
         lane.watch((target.tenant, name), target, Followed(an_execution(), 1))
     return lane

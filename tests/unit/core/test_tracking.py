@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from durafleet.api.connection import TemporalConnectionSpec
 from durafleet.api.run import AgentRunStatus, WorkflowRef
 from durafleet.api.status import Condition, ConditionType, Reason
 from durafleet.core.actions import Describe
 from durafleet.core.conditions import Verdict
-from durafleet.core.connections import Check, plan_connection
+from durafleet.core.connections import Check, matters_to_others, plan_connection
 from durafleet.core.execution import ExecutionStatus, Outcome, Target, latest
-from durafleet.core.objects import FINALIZER, Run, format_time
+from durafleet.core.objects import FINALIZER, Connection, Run, format_time
 from durafleet.core.pacing import SLOWEST, SWEEP_EVERY, USUAL, Pace, slowed
 from durafleet.core.run_world import RunWorld
 from durafleet.core.runs import plan_run
@@ -182,3 +183,27 @@ def test_a_connection_whose_server_limits_us_can_be_used():
     assert ready is not None
     assert (ready.status, ready.reason) == ("True", "Throttled")
     assert [condition.type for condition in plan.status.conditions] == ["Ready"]
+
+
+def a_connection_that_is(reason: Reason, message: str = "...") -> Connection:
+    plan = plan_connection(a_connection(), Check(Verdict(reason, message)), now=NOON)
+    assert plan.status is not None
+    return a_connection(status=plan.status)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "matters"),
+    [
+        (None, a_connection(), True),
+        (a_connection(), None, True),
+        (a_connection(), a_connection(spec=TemporalConnectionSpec(address="elsewhere:7233")), True),
+        (a_connection_that_is(Reason.TEMPORAL_UNAVAILABLE), a_connection_that_is(Reason.REACHABLE), True),
+        (a_connection_that_is(Reason.REACHABLE), a_connection_that_is(Reason.THROTTLED), False),
+        (a_connection_that_is(Reason.THROTTLED, "4 s"), a_connection_that_is(Reason.THROTTLED, "8 s"), False),
+    ],
+    ids=["created", "deleted", "edited", "mended", "limited", "limited more"],
+)
+def test_a_namespace_is_looked_at_for_a_connection_that_can_be_used_or_no_longer(
+    before: Connection | None, after: Connection | None, *, matters: bool
+):
+    assert matters_to_others(before, after) is matters

@@ -9,7 +9,7 @@ from durafleet.api.status import Reason
 from durafleet.api.worker import AgentWorkerStatus
 from durafleet.core.conditions import Summary, Verdict
 from durafleet.core.objects import Run, Worker
-from durafleet.core.waiting import unpolled
+from durafleet.core.waiting import matters_to_runs, unpolled
 from tests.support.builders import NOON, a_run, a_worker
 
 
@@ -45,3 +45,27 @@ def test_a_fleet_that_cannot_work_is_named_with_the_cause(worker: Worker | None,
 
 def test_a_run_that_has_not_started_is_on_no_queue_yet():
     assert unpolled(replace(an_open_run(), status=AgentRunStatus()), a_worker(spec={"taskQueue": "elsewhere"})) is None
+
+
+def a_worker_that_is(reason: Reason, message: str = "...") -> Worker:
+    summary = Summary(ready="False", verdict=Verdict(reason, message), reconciling=True)
+    return a_worker(status=AgentWorkerStatus(conditions=summary.conditions([], generation=1, now=NOON)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "matters"),
+    [
+        (None, a_worker(), True),
+        (a_worker(), None, True),
+        (a_worker(), a_worker(spec={"replicas": 0}), True),
+        (a_worker(), a_stalled_worker(), True),
+        (a_stalled_worker(), a_worker(), True),
+        (a_worker_that_is(Reason.ROLLING_OUT, "1 of 3"), a_worker_that_is(Reason.ROLLING_OUT, "2 of 3"), False),
+        (a_worker(), replace(a_worker(), resource_version="6"), False),
+    ],
+    ids=["created", "deleted", "edited", "stalled", "mended", "rolls on", "written"],
+)
+def test_runs_are_looked_at_for_what_they_may_say_of_their_fleet(
+    before: Worker | None, after: Worker | None, *, matters: bool
+):
+    assert matters_to_runs(before, after) is matters

@@ -1,0 +1,126 @@
+"""Runs that were there before the operator: who looks at them, and when."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from durafleet.controllers import runs
+from durafleet.controllers.census import Census
+from durafleet.controllers.runs import RunController
+from durafleet.controllers.sweeps import Sweeper
+from durafleet.controllers.world import World
+from durafleet.core.deployment import WorkerDefaults
+from durafleet.core.execution import Place
+from durafleet.core.targets import DefaultConnection
+
+KEY = ("default", "hello")
+CREATED = "2026-11-23T12:00:00Z"
+
+
+async def _idle(_self: Any) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.fixture
+async def controller(monkeypatch: pytest.MonkeyPatch) -> RunController:
+    """A controller without servers, whose lanes do nothing by themselves."""
+    monkeypatch.setattr(Sweeper, "run", _idle)
+    monkeypatch.setattr(Census, "run", _idle)
+    nothing = cast("Any", None)
+    world = World(
+        kube=nothing,
+        pool=nothing,
+        default_connection=DefaultConnection("temporal:7233"),
+        worker_defaults=WorkerDefaults(image=None, image_pull_policy=None, image_pull_secrets=()),
+    )
+    return RunController(world, concurrency=1)
+
+
+def a_body(kind: str, spec: dict[str, Any], *, name: str, version: int = 1, generation: int = 1) -> dict[str, Any]:
+    metadata = {
+        "namespace": "default",
+        "name": name,
+        "uid": f"uid-{name}",
+        "generation": generation,
+        "resourceVersion": str(version),
+        "creationTimestamp": CREATED,
+    }
+    return {"kind": kind, "metadata": metadata, "spec": spec}
+
+
+def an_open_run(*, connection: str | None = None, version: int = 1, generation: int = 1) -> dict[str, Any]:
+    ready = {
+        "type": "Ready",
+        "status": "Unknown",
+        "observedGeneration": 1,
+        "lastTransitionTime": CREATED,
+        "reason": "Running",
+        "message": "The workflow is running.",
+    }
+    workflow = {"id": "w", "runId": "r", "namespace": "default", "taskQueue": "q", "type": "Wait"}
+    workflow |= {"connection": connection} if connection is not None else {}
+    status = {"observedGeneration": 1, "conditions": [ready], "state": "Running", "workflow": workflow}
+    spec = {"workerRef": {"name": "support"}, "workflowType": "Wait"}
+    return {**a_body("AgentRun", spec, name="hello", version=version, generation=generation), "status": status}
+
+
+def a_connection(address: str, *, version: int = 1) -> dict[str, Any]:
+    return a_body("TemporalConnection", {"address": address, "namespace": "default"}, name="own", version=version)
+
+
+def place_of(controller: RunController) -> Place | None:
+    lanes = [track.lane for track in controller.tracker._tracks.values()]
+    return next((lane.place for lane in lanes if KEY in lane.expected), None)
+
+
+async def test_an_open_run_of_the_first_list_is_left_to_the_census(controller: RunController):
+    controller.observe({"type": None, "object": an_open_run()})
+    assert place_of(controller) == ("temporal:7233", "default")
+    assert controller.backlog == 0
+
+
+async def test_it_is_looked_at_at_once_when_it_is_edited(controller: RunController):
+    controller.observe({"type": None, "object": an_open_run()})
+    controller.observe({"type": "MODIFIED", "object": an_open_run(version=2, generation=2)})
+    assert controller.backlog == 1
+
+
+async def test_it_is_not_looked_at_for_what_happens_to_its_fleet(controller: RunController):
+    controller.observe({"type": None, "object": an_open_run()})
+    controller.wake(tenant="default", worker="support")
+    assert controller.backlog == 0
+
+
+async def test_it_waits_where_its_connection_leads_by_now(controller: RunController):
+    connections = controller._world.connections
+    connections.put(a_connection("silent:7233"))
+    controller.observe({"type": None, "object": an_open_run(connection="own")})
+    assert place_of(controller) == ("silent:7233", "default")
+    connections.put(a_connection("temporal:7233", version=2))
+    controller.wake(tenant="default")
+    assert place_of(controller) == ("temporal:7233", "default")
+
+
+async def test_it_waits_for_its_connection_to_be_listed_too(controller: RunController):
+    controller.observe({"type": None, "object": an_open_run(connection="own")})
+    assert place_of(controller) is None
+    controller._world.connections.put(a_connection("temporal:7233"))
+    controller.wake(tenant="default")
+    assert await controller.reconcile(KEY) is None
+    assert place_of(controller) == ("temporal:7233", "default")
+
+
+async def test_it_is_looked_at_without_its_connection_if_that_does_not_come(
+    controller: RunController, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(runs, "LISTING", 0.0)
+    controller.observe({"type": None, "object": an_open_run(connection="own")})
+    assert controller.backlog == 1
+
+
+async def test_a_run_that_is_gone_is_expected_no_more(controller: RunController):
+    controller.observe({"type": None, "object": an_open_run()})
+    controller.observe({"type": "DELETED", "object": an_open_run()})
+    await controller.reconcile(KEY)
+    assert place_of(controller) is None
