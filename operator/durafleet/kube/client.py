@@ -7,7 +7,6 @@ would be built for every pod and thrown away.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -61,7 +60,7 @@ class KubeClient:
                 f"No Kubernetes credentials: {error}. Run in a pod with a service account, or set KUBECONFIG."
             ) from error
         configuration.connection_pool_maxsize = 64
-        return cls(ApiClient(configuration=configuration), f"durafleet-operator/{version('durafleet')} ({name})")
+        return cls(ApiClient(configuration=configuration), f"durafleet-operator ({name})")
 
     async def close(self) -> None:
         await self.api.close()
