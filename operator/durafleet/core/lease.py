@@ -19,7 +19,7 @@ class Terms:
         give_up: how long a leader believes after its last successful renewal was sent. The rest of the duration
             is for requests that are on their way when it gives up, and for clocks that run at different rates.
         renew_every: between two renewals.
-        look_every: between two looks of a standby, and before a renewal that failed is tried again.
+        look_every: between two looks of a standby; half of it before a renewal that failed is tried again.
     """
 
     duration: int = 8
