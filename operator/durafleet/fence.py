@@ -47,9 +47,12 @@ class Fence:
         self._under_way = 0
         self._idle = asyncio.Event()
 
-    def open_until(self, moment: float) -> None:
-        """Let writes through; the process ends if that moment comes before a later one is set."""
+    def hold_until(self, moment: float) -> None:
+        """Set the moment that ends the process, if it comes before a later one is set."""
         self._until = moment
+
+    def open(self) -> None:
+        """Let writes through."""
         self._open = True
 
     def shut(self) -> None:

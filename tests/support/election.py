@@ -62,7 +62,7 @@ def writes(fleet: Fleet) -> list[Write]:
     found = []
     for entry in fleet.plane.audit(fleet.namespace):
         agent, about = entry["userAgent"], entry["objectRef"]
-        if entry["verb"] in _READS or not agent.startswith("durafleet-operator/"):
+        if entry["verb"] in _READS or not agent.startswith("durafleet-operator "):
             continue
         subject = "/".join(str(about[part]) for part in ("resource", "name", "subresource") if part in about)
         at = datetime.fromisoformat(entry["requestReceivedTimestamp"])

@@ -1,7 +1,6 @@
 """What is let through to the servers: nothing once the lease has run out, and nothing new once the operator stops."""
 
 import asyncio
-from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
@@ -46,7 +45,7 @@ async def test_without_an_election_all_passes_for_ever(fence: Fence, clock: Cloc
 
 
 async def test_while_the_lease_holds_writes_pass(fence: Fence, clock: Clock):
-    fence.open_until(5.0)
+    fence.hold_until(5.0)
     clock.now = 4.999
     fence.check()
     assert await fence.through(a_write([])) == "done"
@@ -54,7 +53,7 @@ async def test_while_the_lease_holds_writes_pass(fence: Fence, clock: Clock):
 
 @pytest.mark.parametrize("late", [0.0, 0.001, 1e6])
 async def test_once_the_lease_has_run_out_the_process_ends_before_it_writes(fence: Fence, clock: Clock, late: float):
-    fence.open_until(5.0)
+    fence.hold_until(5.0)
     clock.now, sent = 5.0 + late, list[str]()
     write = a_write(sent)
     with pytest.raises(Ended):
@@ -64,8 +63,8 @@ async def test_once_the_lease_has_run_out_the_process_ends_before_it_writes(fenc
 
 
 async def test_a_renewal_puts_the_end_off(fence: Fence, clock: Clock):
-    fence.open_until(5.0)
-    fence.open_until(7.0)
+    fence.hold_until(5.0)
+    fence.hold_until(7.0)
     clock.now = 6.0
     fence.check()
 
@@ -98,14 +97,18 @@ def test_an_event_loop_that_wakes_up_too_late_runs_nothing_more(monkeypatch: pyt
     monkeypatch.setattr("durafleet.fence.FENCE", fence)
     from durafleet.fence import guarded_loop  # noqa: PLC0415
 
-    fence.open_until(5.0)
+    fence.hold_until(5.0)
     loop = guarded_loop()
 
-    def fall_asleep(then: Callable[[], object]) -> None:
-        clock.now = 100.0
-        loop.call_soon(then)
+    def run() -> None:
+        ran.append("a callback")
+        loop.stop()
 
-    loop.call_soon(fall_asleep, lambda: ran.append("a callback"))
+    def fall_asleep() -> None:
+        clock.now = 100.0
+        loop.call_soon(run)
+
+    loop.call_soon(fall_asleep)
     with pytest.raises(Ended):
         loop.run_forever()
     loop.close()

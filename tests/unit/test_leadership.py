@@ -128,6 +128,16 @@ async def test_until_it_leads_it_may_not_write(candidate: Leadership, fence: Fen
     await fence.through(asyncio.sleep(0))
 
 
+async def test_a_renewal_while_it_stops_lets_no_write_begin(candidate: Leadership, lease: MemoryLease, fence: Fence):
+    await candidate.acquire()
+    await candidate.hold_still()
+    keeping = asyncio.create_task(candidate.keep())
+    await until(lambda: lease.writes >= 3, what="it has renewed", within=10)
+    with pytest.raises(asyncio.CancelledError):
+        await fence.through(asyncio.sleep(0))
+    keeping.cancel()
+
+
 async def test_a_lease_that_it_got_without_hearing_of_it_is_its_own(candidate: Leadership, lease: MemoryLease):
     lease.after = once(lost)
     async with asyncio.timeout(10):

@@ -84,17 +84,15 @@ class Leadership:
     async def acquire(self) -> None:
         """Stand by until it is this candidate that leads."""
         logger.info("standing by for Lease %s/%s as %s", self._lease.namespace, self._lease.name, self._me)
-        while True:
-            await self._turn()
-            if self.leads:
-                logger.info("leading as %s", self._me)
-                return
+        await self._turn()
+        while not self.leads:
             await asyncio.sleep(self._terms.look_every)
+            await self._turn()
 
     async def keep(self) -> None:
         """Renew until cancelled; the fence ends the process if that does not succeed in time."""
         while True:
-            await asyncio.sleep(self._terms.renew_every if self._trouble is None else self._terms.look_every / 2)
+            await asyncio.sleep(self._terms.look_every / 2 if self._doubtful else self._terms.renew_every)
             await self._turn()
 
     async def hold_still(self) -> None:
@@ -146,9 +144,15 @@ class Leadership:
                 self._doubtful = True
             case Acquire(record=record) | Renew(record=record):
                 self._see(await self._lease.write(record))
-                self._fence.open_until(believed_until(sent, terms=self._terms))
-                self.leads = True
-                LEADER.set(1)
+                self._fence.hold_until(believed_until(sent, terms=self._terms))
+                if not self.leads:  # a renewal must not open what was shut to stop
+                    self._lead()
+
+    def _lead(self) -> None:
+        self.leads = True
+        self._fence.open()
+        LEADER.set(1)
+        logger.info("leading as %s", self._me)
 
     def _see(self, record: Record | None) -> None:
         self._seen = observe(self._seen, record, now=self._clock())

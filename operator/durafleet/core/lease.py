@@ -19,7 +19,7 @@ class Terms:
         give_up: how long a leader believes after its last successful renewal was sent. The rest of the duration
             is for requests that are on their way when it gives up, and for clocks that run at different rates.
         renew_every: between two renewals.
-        look_every: between two looks of a standby, and before a renewal that failed is tried again.
+        look_every: between two looks of a standby; half of it before a renewal that failed is tried again.
     """
 
     duration: int = 8
@@ -56,12 +56,10 @@ class Sighting:
 
     Attributes:
         record: None if there is none.
-        since: when the candidate first saw it like that, by its own clock.
-        free_at: when it may be taken from whoever holds it.
+        free_at: when it may be taken from whoever holds it, by the candidate's own clock.
     """
 
     record: Record | None
-    since: float
     free_at: float
 
 
@@ -100,10 +98,10 @@ def observe(before: Sighting | None, record: Record | None, *, now: float) -> Si
     if before is not None and _same(before.record, record):
         return replace(before, record=record)
     if record is not None:
-        return Sighting(record=record, since=now, free_at=now + record.duration if record.holder else now)
+        return Sighting(record=record, free_at=now + record.duration if record.holder else now)
     # Somebody deleted it. Whoever held it may still believe; only a first look has nobody to wait for.
     held_before = before.record if before is not None else None
-    return Sighting(record=None, since=now, free_at=now + held_before.duration if held_before else now)
+    return Sighting(record=None, free_at=now + held_before.duration if held_before else now)
 
 
 def decide(seen: Sighting, *, me: str, now: float, wall: datetime, terms: Terms = TERMS) -> Decision:

@@ -7,7 +7,6 @@ would be built for every pod and thrown away.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -68,7 +67,7 @@ class KubeClient:
         configuration.connection_pool_maxsize = CONNECTIONS
         configuration.proxy = configuration.proxy or _proxy_of(configuration.host)
         configuration.client_session_kwargs = {"trust_env": False}
-        return cls(ApiClient(configuration=configuration), f"durafleet-operator/{version('durafleet')} ({name})")
+        return cls(ApiClient(configuration=configuration), f"durafleet-operator ({name})")
 
     async def close(self) -> None:
         await self.api.close()

@@ -4,12 +4,10 @@ Kopf makes one request at a time for each watch (a page of its list, or the watc
 connections than there are watches; a bound below that would leave watches waiting for ever.
 """
 
-from importlib.metadata import version
-
 import aiohttp
 import kopf
 
-USER_AGENT = f"durafleet-operator/{version('durafleet')} (watches)"
+USER_AGENT = "durafleet-operator (watches)"
 
 
 class Sessions:
