@@ -1,15 +1,18 @@
 """The look around before the watches: what waits for its start is found before what has long been started.
 
 A watch lists all objects of a kind, in the order of their names, and 10,000 old AgentRuns take a while. The API
-server can tell those apart that have no state yet: they are few, and somebody waits for them.
+server can tell those apart that have no state yet: they are few, and somebody waits for them. Where an AgentWorker
+bounds its open runs, those that hold a place or stand in line have to be known before any of them is started.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from durafleet.api.lifecycle import TERMINAL
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.world import World
+from durafleet.core.objects import Worker
 from durafleet.core.sharding import Shard
 from durafleet.errors import DurafleetError
 from durafleet.kube.listing import list_all
@@ -18,6 +21,7 @@ from durafleet.kube.resources import CONNECTIONS, RUNS, WORKERS
 logger = logging.getLogger(__name__)
 
 WITHOUT_STATE = "status.state="
+UNFINISHED = ",".join(f"status.state!={state}" for state in sorted(TERMINAL))
 
 
 async def look_first(world: World, runs: RunController, *, namespaces: Sequence[str], shard: Shard) -> None:
@@ -38,9 +42,19 @@ async def _look(world: World, runs: RunController, namespace: str | None, shard:
     async for body in list_all(world.kube, WORKERS, namespace):
         if _is_ours(body, shard):
             world.workers.put(body)
+    for worker in world.workers:
+        if worker.spec.max_concurrent_runs is not None and namespace in (None, worker.namespace):
+            await _look_at_line(world, runs, worker)
     async for body in list_all(world.kube, RUNS, namespace, fieldSelector=WITHOUT_STATE):
         if _is_ours(body, shard):
             runs.observe({"type": None, "object": body})
+
+
+async def _look_at_line(world: World, runs: RunController, worker: Worker) -> None:
+    selector = f"spec.workerRef.name={worker.name},{UNFINISHED}"
+    found = [body async for body in list_all(world.kube, RUNS, worker.namespace, fieldSelector=selector)]
+    for body in found:  # all of them at once: no visit can come between the first and the last
+        runs.observe({"type": None, "object": body})
 
 
 def _is_ours(body: Mapping[str, Any], shard: Shard) -> bool:

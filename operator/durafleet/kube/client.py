@@ -84,13 +84,15 @@ class KubeClient:
     ) -> dict[str, Any]:
         """Send one request and return the answer's JSON; not while the API server has asked for time.
 
-        What changes something goes through the fence, but for the writes that decide who leads.
+        What changes something goes through the fence, but for the writes that decide who leads: these neither
+        need it nor wait with the others.
 
         Raises:
             Unavailable: no answer, 429 or 5xx; Conflict: 409.
             NotFound, Denied, Refused: the API server's last word.
         """
-        await self.throttle.passed()
+        if fenced:
+            await self.throttle.passed()
         headers: dict[str, Any] = {"Content-Type": content_type, "Accept": JSON, "User-Agent": self.agent}
         await self.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
         url = f"{self.api.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
