@@ -99,7 +99,8 @@ async def test_after_a_restart_only_what_the_list_does_not_show_is_asked_about(
 ):
     unchanged = [f"quiet-{number}" for number in range(5)]
     async with fleet.worker():
-        with operator_process(next(folders), fleet.env()):
+        with operator_process(next(folders), fleet.env()) as operator:
+            await operator.until_ready()
             created = {name: fleet.create_run(name, "Wait") for name in (*unchanged, "closed", "erased", "reset")}
             before = {name: await fleet.until_state(name, "Running") for name in created}
         ids = {name: fleet.workflow(run).id for name, run in created.items()}
@@ -108,7 +109,8 @@ async def test_after_a_restart_only_what_the_list_does_not_show_is_asked_about(
         fleet.temporal("workflow", "reset", "-w", ids["reset"], "-t", "FirstWorkflowTask", "--reason", "test")
         for name in ("closed", "erased"):
             await until(lambda name=name: not open_in_list(fleet, ids[name]), what=f"the list knows of {name}")
-        with operator_process(next(folders), between.env(fleet)):
+        with operator_process(next(folders), between.env(fleet)) as operator:
+            await operator.until_ready()
             run = await fleet.until_state("closed", "Completed")
             assert run["status"]["result"]["preview"] == "meanwhile"
             await fleet.until_state("erased", "Terminated")
@@ -129,12 +131,14 @@ async def test_what_was_asked_of_a_run_while_the_operator_was_away_waits_for_no_
     fleet: Fleet, between: Between, folders: Iterator[Path]
 ):
     async with fleet.worker():
-        with operator_process(next(folders), fleet.env()):
+        with operator_process(next(folders), fleet.env()) as operator:
+            await operator.until_ready()
             fleet.create_run("unwanted", "Wait")
             await fleet.until_state("unwanted", "Running")
         fleet.patch("agentrun", "unwanted", {"stop": "Cancel"})
         between.script.at(LIST, Moment.BEFORE, instead(Reply(grpc.StatusCode.UNAVAILABLE)), times=None)
-        with operator_process(next(folders), between.env(fleet)):
+        with operator_process(next(folders), between.env(fleet)) as operator:
+            await operator.until_ready()
             await fleet.until_state("unwanted", "Cancelled")
 
 
@@ -144,11 +148,13 @@ async def test_a_run_that_waits_for_a_silent_temporal_says_so_and_goes_on_when_i
     port, database = free_port(), tmp_path / "temporal.db"
     fleet = Fleet(control_plane, namespace, await Client.connect(f"127.0.0.1:{port}", lazy=True))
     fleet.create_worker()
-    with dev_server(port=port, database=database), operator_process(next(folders), fleet.env()):
+    with dev_server(port=port, database=database), operator_process(next(folders), fleet.env()) as operator:
+        await operator.until_ready()
         created = fleet.create_run("patient", "Wait")
         before = await fleet.until_state("patient", "Running")
     impatience = impatient(core__runs__TEMPORAL_GRACE=1.0, controllers__sweeps__TEMPORAL_GRACE=1.0)
-    with operator_process(next(folders), fleet.env(), code=impatience):
+    with operator_process(next(folders), fleet.env(), code=impatience) as operator:
+        await operator.until_ready()
         run = await fleet.until_reason("agentrun", "patient", "TemporalUnavailable")
         assert run["status"]["state"] == "Running"
         assert condition(run, "Stalled")["status"] == "True"
@@ -168,7 +174,8 @@ async def test_namespaces_that_use_one_temporal_namespace_are_swept_together(
     other.create("TemporalConnection", "own", {"address": between.address})
     other.create_worker(connectionRef={"name": "own"})
     async with fleet.worker(), other.worker():
-        with operator_process(tmp_path, between.env(fleet, other)):
+        with operator_process(tmp_path, between.env(fleet, other)) as operator:
+            await operator.until_ready()
             created = [each.create_run("shared", "Wait") for each in (fleet, other)]
             for each in (fleet, other):
                 await each.until_state("shared", "Running")
@@ -193,7 +200,8 @@ async def test_a_workflow_forged_in_another_temporal_namespace_is_not_believed(
     intruder.create("TemporalConnection", "own", {"address": between.address, "namespace": elsewhere})
     intruder.create_worker(connectionRef={"name": "own"})
     async with fleet.worker(), intruder.worker():
-        with operator_process(tmp_path, between.env(fleet, intruder)):
+        with operator_process(tmp_path, between.env(fleet, intruder)) as operator:
+            await operator.until_ready()
             created = fleet.create_run("victim", "Wait")
             before = await fleet.until_state("victim", "Running")
             intruder.create_run("own", "Wait")
@@ -226,6 +234,7 @@ async def test_a_server_that_limits_the_sweeps_is_swept_more_seldom_and_that_is_
     fleet.create_worker("limited", connectionRef={"name": "own"})
     async with fleet.worker("limited"):
         with operator_process(tmp_path, between.env(fleet)) as operator:
+            await operator.until_ready()
             created = fleet.create_run("slow", "Wait", workerRef={"name": "limited"})
             await fleet.until_state("slow", "Running")
             exhausted = instead(Reply(grpc.StatusCode.RESOURCE_EXHAUSTED))
@@ -248,7 +257,8 @@ async def test_a_server_that_limits_the_sweeps_is_swept_more_seldom_and_that_is_
 async def test_a_run_that_visibility_has_lost_still_ends(fleet: Fleet, between: Between, tmp_path: Path):
     no_polls = impatient(controllers__fast_lane__LONG_POLLS=0, controllers__census__EVERY=1.0)
     async with fleet.worker():
-        with operator_process(tmp_path, between.env(fleet), code=no_polls):
+        with operator_process(tmp_path, between.env(fleet), code=no_polls) as operator:
+            await operator.until_ready()
             created = fleet.create_run("lost", "Wait")
             await fleet.until_state("lost", "Running")
             between.lens.hidden = [fleet.workflow(created).id]
@@ -261,7 +271,8 @@ async def test_the_end_of_a_young_run_is_learnt_from_its_close_event_alone(
     fleet: Fleet, between: Between, tmp_path: Path
 ):
     async with fleet.worker():
-        with operator_process(tmp_path, between.env(fleet)):
+        with operator_process(tmp_path, between.env(fleet)) as operator:
+            await operator.until_ready()
             created = fleet.create_run("young", "Wait")
             await fleet.until_state("young", "Running")
             await until(lambda: between.script.count("PollWorkflowExecutionHistory") > 0, what="it is polled")
