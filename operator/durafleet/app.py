@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 class App:
     """The operator's parts; Kopf hands it to the handlers as their memo."""
 
-    def __init__(self, settings: Settings, kube: KubeClient) -> None:
+    def __init__(self, settings: Settings, kube: KubeClient, *, election: KubeClient) -> None:
         self.settings = settings
         self.world = World(
             kube=kube,
@@ -51,7 +51,7 @@ class App:
         self.runs = RunController(self.world, concurrency=settings.concurrency)
         self.workers = WorkerController(self.world, self.runs)
         self.connections = ConnectionController(self.world, self.workers, self.runs)
-        self.leadership = _leadership(settings, kube)
+        self.leadership = _leadership(settings, election)
         self.watching = asyncio.Event()
         self.stopping = asyncio.Event()
 
@@ -199,12 +199,14 @@ def stop_on_signals(stopping: asyncio.Event) -> None:
 async def main(settings: Settings) -> None:
     """Run the operator until SIGTERM or SIGINT."""
     kube = await KubeClient.connect(name=process_name())
+    election = await KubeClient.connect(name=process_name())  # no renewal waits behind what the operator does
     try:
-        app = App(settings, kube)
+        app = App(settings, kube, election=election)
         stop_on_signals(app.stopping)
         await app.run()
     finally:
         await kube.close()
+        await election.close()
 
 
 __all__ = ["App", "main"]

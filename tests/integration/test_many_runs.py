@@ -75,8 +75,8 @@ async def create_burst(kube: KubeApi, namespaces: list[str], each: int) -> None:
 
 
 def begun(namespaces: list[str]) -> Counter[str]:
-    """Count the executions that the worker has begun, by workflow id."""
-    return Counter(workflow for workflow, _ in EXECUTIONS if workflow.split("/")[1] in namespaces)
+    """Count the executions that the worker has begun, by workflow id; its threads add more meanwhile."""
+    return Counter(workflow for workflow, _ in list(EXECUTIONS) if workflow.split("/")[1] in namespaces)
 
 
 async def until_over(kube: KubeApi, namespaces: list[str]) -> list[Body]:

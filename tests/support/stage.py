@@ -157,7 +157,7 @@ class Stage:
         while True:
             self.script.answered.clear()
             number = len(self._operators)
-            mine = {**env, "POD_NAME": str(number)}
+            mine = {**env, "POD_NAME": str(number)} if self.elects else env  # else all are alike, also in messages
             operator = spawn_operator(folder, mine, log=f"operator-{number}.log")
             self._operators.append(operator)
             try:

@@ -84,8 +84,8 @@ class KubeClient:
     ) -> dict[str, Any]:
         """Send one request and return the answer's JSON; not while the API server has asked for time.
 
-        What changes something goes through the fence, but for the writes that decide who leads: these neither
-        need it nor wait with the others.
+        What changes something goes through the fence. Not `fenced` are the requests that decide who leads: they
+        wait for nothing and nobody.
 
         Raises:
             Unavailable: no answer, 429 or 5xx; Conflict: 409.
