@@ -38,7 +38,7 @@ def circumstances(command: str) -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     pins = {name: pin.split()[1] for name, pin in versions()["modules"].items() if name in ("kubernetes", "etcd")}
     server = subprocess.run([temporal_binary(), "--version"], capture_output=True, text=True, check=True).stdout
-    ours = {name: metadata.version(name) for name in ("durafleet", "kopf", "temporalio", "kubernetes", "uvloop")}
+    ours = {name: metadata.version(name) for name in ("durafleet", "kopf", "temporalio", "kubernetes")}
     return {**pins, "temporal": server.strip(), "python": platform.python_version(),
             **{f"{name} (Python)": version for name, version in ours.items()}}  # fmt: skip
 

@@ -9,7 +9,7 @@ async def test_the_api_server_hears_who_watches_and_with_which_token():
     session = Sessions().of(kopf.ConnectionInfo(server="https://api", token="secret"))
     headers = session.aiohttp_session.headers
     await session.aiohttp_session.close()
-    assert headers["User-Agent"].startswith("durafleet-operator/")
+    assert headers["User-Agent"].startswith("durafleet-operator ")
     assert headers["Authorization"] == "Bearer secret"
 
 

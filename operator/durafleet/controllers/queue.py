@@ -100,6 +100,11 @@ class KeyedQueue(Generic[K]):
         """How many keys wait."""
         return len(self._waiting)
 
+    @property
+    def load(self) -> int:
+        """How many keys wait, or are worked on."""
+        return len(self._waiting) + len(self._active)
+
     def depth_of(self, band: Band) -> int:
         """Return how many keys wait in a band."""
         return self._waiting.depth(band)

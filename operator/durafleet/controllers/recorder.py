@@ -1,7 +1,7 @@
 """Posting Events beside the work: best effort, as everywhere in Kubernetes, and never in the way of a start.
 
 An Event is a courtesy to whoever looks; what counts is the status. So Events wait in a bounded line of their own,
-few are posted at a time, and while somebody waits for work they come only now and then. What does not fit, or is
+few are posted at a time, and while work waits they come only now and then. What does not fit, or is
 refused again and again, is dropped and counted; so is what is left when the operator dies.
 """
 
@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 LONGEST_LINE = 4096
 AT_ONCE = 2
 TRIES = 3
-BUSY_PAUSE = 0.1
-"""Seconds between Events while the work that somebody waits for is not done."""
+BUSY_PAUSE = 0.5
+"""Seconds between Events while work waits."""
 DRAIN_TIME = 1.0
 """Most seconds that a stop waits for Events."""
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from durafleet.api.status import Reason
 from durafleet.controllers.run_memory import Memory
@@ -67,9 +68,9 @@ async def perform(world: World, run: Run, memory: Memory, action: RunAction) -> 
     """
     match action:
         case AddFinalizer():
-            world.runs.put(await set_finalizer(world.kube, RUNS, run, present=True))
+            keep(world, memory, await set_finalizer(world.kube, RUNS, run, present=True))
         case RemoveFinalizer():
-            await _let_go(world, run)
+            await _let_go(world, run, memory)
         case ReadInput(source=source):
             memory.given = await read_input(world.kube, run.namespace, source)
         case DeleteRun():
@@ -82,9 +83,15 @@ async def perform(world: World, run: Run, memory: Memory, action: RunAction) -> 
             memory.trouble_since = None
 
 
-async def _let_go(world: World, run: Run) -> None:
+def keep(world: World, memory: Memory, body: dict[str, Any]) -> None:
+    """Keep an AgentRun as a write of ours has left it."""
+    memory.written.add(body["metadata"]["resourceVersion"])
+    world.runs.put(body)
+
+
+async def _let_go(world: World, run: Run, memory: Memory) -> None:
     try:
-        world.runs.put(await set_finalizer(world.kube, RUNS, run, present=False))
+        keep(world, memory, await set_finalizer(world.kube, RUNS, run, present=False))
     except NotFound:
         return
 

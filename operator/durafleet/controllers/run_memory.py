@@ -1,6 +1,6 @@
 """What was observed of one AgentRun since the operator started; a restart loses nothing by losing it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from durafleet.core.conditions import Verdict
@@ -19,6 +19,9 @@ class Memory:
         given: the input from elsewhere, or why it is not there; read anew at each visit.
         unpausable: the generation of the spec for which the server refused to pause the workflow.
         started: Temporal has answered the start; what is left is to say so.
+        visited: the run is being worked on.
+        brought: resource versions that a watch has brought meanwhile.
+        written: those that our own writes have given meanwhile.
     """
 
     uid: str
@@ -29,6 +32,24 @@ class Memory:
     given: Given | Verdict | None = None
     unpausable: int | None = None
     started: bool = False
+    visited: bool = False
+    brought: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+
+    def enter(self) -> None:
+        """Take in that the run is being worked on."""
+        self.visited = True
+
+    def leave(self) -> bool:
+        """Take in that the visit is over; tell whether a watch has brought what was not our own doing.
+
+        The echo of a write can come before its answer, so during a visit nobody can tell what is news.
+        """
+        self.visited = False
+        news = not self.brought <= self.written
+        self.brought.clear()
+        self.written.clear()
+        return news
 
     @property
     def seen(self) -> bool:

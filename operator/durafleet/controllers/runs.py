@@ -1,5 +1,6 @@
 """The loop of AgentRuns: observe, plan, act, write the status if it changed."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +9,7 @@ from durafleet.api.lifecycle import RETRYABLE, TERMINAL
 from durafleet.controllers.admission import Admission
 from durafleet.controllers.fairness import Band
 from durafleet.controllers.queue import KeyedQueue
-from durafleet.controllers.run_effects import TemporalTrouble, perform, take_trouble
+from durafleet.controllers.run_effects import TemporalTrouble, keep, perform, take_trouble
 from durafleet.controllers.run_memory import Memory
 from durafleet.controllers.run_metrics import measure
 from durafleet.controllers.store import key_of
@@ -24,7 +25,7 @@ from durafleet.core.settled import SettledRun, is_news, is_of, is_settled, settl
 from durafleet.core.starting import run_key
 from durafleet.core.targets import connection_name
 from durafleet.core.tracking import believable, waits_for_census
-from durafleet.core.urgency import is_awaited
+from durafleet.core.urgency import first_status_due, is_awaited
 from durafleet.core.waiting import unpolled
 from durafleet.errors import NotFound, Unavailable
 from durafleet.kube.resources import RUNS, read, write_status
@@ -35,6 +36,8 @@ STEPS = 12
 """Most plans in one visit; a life needs fewer, so reaching it means that a plan does not settle."""
 PROGRESS_EVERY = 10.0
 """Seconds between writes of progress."""
+QUIET = 2
+"""Most runs that are worked on, or wait, while Events are posted as fast as that goes."""
 LISTING = 2.0
 """Seconds for the connections to be listed too, before a run that was there already says that it lacks its own."""
 
@@ -48,9 +51,10 @@ class RunController:
         self.queue: KeyedQueue[Key] = KeyedQueue("agentruns", self.reconcile, concurrency=concurrency)
         self.tracker = Tracker(world, self)
         self._unplaced: set[Key] = set()
+        self._first_status_due = 0.0
         self.admission = Admission(workers=world.workers.get, wake=self.look_again)
         world.runs.changed = self.admission.observe
-        world.events.busy = lambda: self.queue.depth_of(Band.FIRST) > 0
+        world.events.busy = lambda: self.queue.load > QUIET
 
     def observe(self, event: Mapping[str, Any]) -> None:
         """Take in a watch event: the echo of a write of ours is no news, and what was there before us can wait.
@@ -62,7 +66,10 @@ class RunController:
         self._world.runs.observe(event)
         if self._world.runs.known(key) is before:
             return
-        run = self._world.runs.get(key)
+        run, memory = self._world.runs.get(key), self._memory.get(key)
+        if run is not None and memory is not None and memory.visited:
+            memory.brought.add(run.resource_version)
+            return
         listed = event.get("type") is None
         if run is None or not listed or self._knows(run) or not waits_for_census(run):
             self.look_again(key)
@@ -126,10 +133,13 @@ class RunController:
             if waits_for_census(run) and not self._knows(run) and self._expect(run):
                 return None
         memory = self._remember(run)
+        memory.enter()
         try:
             return await self._bring_on(key, memory)
         finally:
             memory.given = None
+            if memory.leave():
+                self.look_again(key)
             if (run := self._world.runs.get(key)) is not None:
                 self.admission.release(run)
 
@@ -216,7 +226,9 @@ class RunController:
             memory.started = False
             raise
         self._track(run, memory)
-        self.look_again(run.key)
+        now = asyncio.get_running_loop().time()
+        self._first_status_due = first_status_due(self._first_status_due, now=now)
+        self.queue.mark(run.key, band=Band.LATER, delay=self._first_status_due - now)
 
     async def _write(self, run: Run, memory: Memory, plan: RunPlan) -> None:
         status = plan.status
@@ -226,7 +238,7 @@ class RunController:
             body = await write_status(self._world.kube, RUNS, run, status.wire(), run.status.wire())
         except NotFound:
             return  # deleted meanwhile: its event is on the way, and nothing is left to describe
-        self._world.runs.put(body)
+        keep(self._world, memory, body)
         if status.progress != run.status.progress:
             memory.progress_at = self._world.now()
         measure(run, memory.execution, status, now=self._world.now())

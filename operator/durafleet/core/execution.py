@@ -85,6 +85,7 @@ class Execution:
         """
         if self.described:
             return False
+        recorded = recorded or (self.run_id if self.answered else None)  # ours, though no status says so yet
         if recorded is None or self.status in {ExecutionStatus.TERMINATED, ExecutionStatus.PAUSED}:
             return True
         return not self.open and self.run_id != recorded
@@ -112,6 +113,7 @@ def latest(before: Execution | None, seen: Execution) -> Execution:
         outcome=seen.outcome or before.outcome,
         cancel_requested=seen.cancel_requested or before.cancel_requested,
         progress=seen.progress or before.progress,
+        answered=seen.answered or before.answered,
     )
 
 

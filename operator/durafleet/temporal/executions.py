@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -86,13 +85,10 @@ def _started(request: StartRequest, answer: StartWorkflowExecutionResponse) -> E
 
 
 def _start_request(link: Link, request: StartRequest) -> StartWorkflowExecutionRequest:
-    values: dict[SearchAttribute, tuple[Any, str]] = {
-        SearchAttribute.FLEET: (request.fleet, "Keyword"),
-        SearchAttribute.RUN_UID: (request.uid, "Keyword"),
-        SearchAttribute.UPDATED: (datetime.now(UTC).isoformat(), "Datetime"),
-        SearchAttribute.PHASE: (RunPhase.STARTED, "Keyword"),
-    }
-    indexed = {str(k): encode(v, kind=kind) for k, (v, kind) in values.items() if k in (link.attributes or ())}
+    # AgentRunUpdated and AgentRunPhase are the workflow's to set: set here, each start would come back to us in
+    # every sweep of the next seconds, and tell nothing.
+    values = {SearchAttribute.FLEET: request.fleet, SearchAttribute.RUN_UID: request.uid}
+    indexed = {str(k): encode(v, kind="Keyword") for k, v in values.items() if k in (link.attributes or ())}
     timeout = Duration()
     timeout.FromTimedelta(timedelta(seconds=request.execution_timeout))
     return StartWorkflowExecutionRequest(

@@ -128,6 +128,14 @@ def test_the_close_event_of_the_recorded_run_says_all(status: str):
     assert latest(an_execution(), closed) == closed
 
 
+def test_what_answered_our_own_start_is_known_before_a_status_records_it():
+    ours = replace(an_execution(), answered=NOON)
+    completed = replace(an_execution(), status=ExecutionStatus.COMPLETED, described=False, close_time=NOON)
+    assert not latest(ours, completed).doubtful(None)
+    assert latest(ours, replace(completed, run_id="run-2")).doubtful(None), "another execution is looked into"
+    assert latest(ours, replace(completed, status=ExecutionStatus.TERMINATED)).doubtful(None)
+
+
 @pytest.mark.parametrize(
     "close",
     [
