@@ -36,7 +36,7 @@ lint: setup ## Format, lint, types, layers
 format: setup ## Rewrite the code in the house's format
 	ruff format . && ruff check --fix .
 
-bench: setup ## Measure: ARGS=--quick in two minutes, the whole page in about two hours
+bench: setup ## Measure: ARGS=--quick in two minutes, the whole page in about an hour
 	@$(PYTHON) -m bench $(ARGS)
 
 generate: setup ## Render CRDs, the CRD chart and the API reference from the models

@@ -41,9 +41,9 @@ class Plan:
 QUICK = Plan(repeats=1, floor_runs=300, burst_runs=300, arrival_seconds=15)
 FULL = Plan(
     repeats=5,
-    floor_runs=1000,
+    floor_runs=600,
     burst_runs=1000,
-    arrival_seconds=60,
+    arrival_seconds=30,
     ratchet=(10, 20, 30, 40, 50, 60, 80),
     growth=(1_000, 5_000, 10_000, 20_000),
     tenants=(rival.NAMESPACES, rival.RUNS_EACH),

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from durafleet.controllers.run_store import RunStore
 from durafleet.core.actions import Plan
@@ -65,6 +66,22 @@ def test_a_settled_run_is_known_and_is_none_of_the_whole_ones():
     assert store.get(KEY) is None
     assert list(store) == []
     assert store.settled(KEY) is store.known(KEY) is not None
+
+
+def counted(state: str) -> float:
+    return REGISTRY.get_sample_value("durafleet_agentruns", {"state": state}) or 0.0
+
+
+def test_runs_are_counted_by_state_whether_whole_or_settled():
+    before = {state: counted(state) for state in ("New", "Completed", "WorkflowFailed")}
+    store = stored(body(9, state=None), body(10))
+    assert counted("New") == before["New"]
+    assert counted("Completed") == before["Completed"] + 1
+    store.settle(kept(body(10)))
+    store.observe({"type": "MODIFIED", "object": body(11, state="WorkflowFailed")})
+    assert counted("Completed") == before["Completed"]
+    store.observe({"type": "DELETED", "object": body(12)})
+    assert counted("WorkflowFailed") == before["WorkflowFailed"]
 
 
 def test_the_echo_of_what_settled_a_run_leaves_it_settled():

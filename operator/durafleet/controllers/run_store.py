@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from prometheus_client import Gauge
+
 from durafleet.controllers.store import Store, Versioned, key_of
 from durafleet.core.objects import Key, Run, read_run
 from durafleet.core.settled import SettledRun
+
+AGENTRUNS = Gauge("durafleet_agentruns", "AgentRuns by state; New ones have none yet.", ["state"])
 
 
 class RunStore(Store[Run]):
@@ -33,6 +37,7 @@ class RunStore(Store[Run]):
         self._keep(key_of(body), body)
 
     def drop(self, key: Key) -> None:
+        _recount(self.known(key), None)
         self._settled.pop(key, None)
         super().drop(key)
 
@@ -40,7 +45,22 @@ class RunStore(Store[Run]):
         return self._settled.get(key) or super()._known(key)
 
     def _keep(self, key: Key, body: Mapping[str, Any]) -> bool:
+        before = self.known(key)
         kept = super()._keep(key, body)
         if kept:
             self._settled.pop(key, None)
+            _recount(before, self.known(key))
         return kept
+
+
+def _recount(before: Run | SettledRun | None, after: Run | SettledRun | None) -> None:
+    """Keep the metric true; a run that is settled keeps its state."""
+    if before is not None:
+        AGENTRUNS.labels(_state_of(before)).dec()
+    if after is not None:
+        AGENTRUNS.labels(_state_of(after)).inc()
+
+
+def _state_of(run: Run | SettledRun) -> str:
+    state = run.state if isinstance(run, SettledRun) else run.status.state
+    return str(state or "New")
