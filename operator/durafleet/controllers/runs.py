@@ -5,27 +5,21 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from durafleet.api.lifecycle import RETRYABLE, TERMINAL
-from durafleet.controllers.admission import Admission
+from durafleet.api.lifecycle import RETRYABLE
 from durafleet.controllers.fairness import Band
 from durafleet.controllers.queue import KeyedQueue
 from durafleet.controllers.run_effects import TemporalTrouble, keep, perform, take_trouble
 from durafleet.controllers.run_memory import Memory
 from durafleet.controllers.run_metrics import measure
-from durafleet.controllers.store import key_of
-from durafleet.controllers.tracker import Tracker
+from durafleet.controllers.run_sightings import RunSightings
 from durafleet.controllers.world import World
 from durafleet.core.actions import DeleteRun, RunPlan, StartWorkflow
-from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Execution, Place, Target, latest
+from durafleet.core.execution import Target
 from durafleet.core.objects import Key, Run
 from durafleet.core.run_world import RunWorld, Trouble
 from durafleet.core.runs import plan_run
-from durafleet.core.settled import SettledRun, is_news, is_of, is_settled, settled
-from durafleet.core.starting import run_key
-from durafleet.core.targets import connection_name
-from durafleet.core.tracking import believable, waits_for_census
-from durafleet.core.urgency import first_status_due, is_awaited
+from durafleet.core.settled import SettledRun, is_settled, settled
+from durafleet.core.urgency import first_status_due
 from durafleet.core.waiting import unpolled
 from durafleet.errors import NotFound, Unavailable
 from durafleet.kube.resources import RUNS, read, write_status
@@ -38,8 +32,6 @@ PROGRESS_EVERY = 10.0
 """Seconds between writes of progress."""
 QUIET = 2
 """Most runs that are worked on, or wait, while Events are posted as fast as that goes."""
-LISTING = 2.0
-"""Seconds for the connections to be listed too, before a run that was there already says that it lacks its own."""
 
 
 class RunController:
@@ -47,76 +39,20 @@ class RunController:
 
     def __init__(self, world: World, *, concurrency: int) -> None:
         self._world = world
-        self._memory: dict[Key, Memory] = {}
         self.queue: KeyedQueue[Key] = KeyedQueue("agentruns", self.reconcile, concurrency=concurrency)
-        self.tracker = Tracker(world, self)
-        self._unplaced: set[Key] = set()
+        self.sightings = RunSightings(world, self.queue)
+        self.tracker = self.sightings.tracker
         self._first_status_due = 0.0
-        self.admission = Admission(workers=world.workers.get, wake=self.look_again)
-        world.runs.changed = self.admission.observe
+        world.runs.changed = self.sightings.admission.observe
         world.events.busy = lambda: self.queue.load > QUIET
 
     def observe(self, event: Mapping[str, Any]) -> None:
-        """Take in a watch event: the echo of a write of ours is no news, and what was there before us can wait.
-
-        What was there is not looked at one by one, if the census of its Temporal namespace will do.
-        """
-        key = key_of(event["object"])
-        before = self._world.runs.known(key)
-        self._world.runs.observe(event)
-        if self._world.runs.known(key) is before:
-            return
-        run, memory = self._world.runs.get(key), self._memory.get(key)
-        if run is not None and memory is not None and memory.visited:
-            memory.brought.add(run.resource_version)
-            return
-        listed = event.get("type") is None
-        if run is None or not listed or self._knows(run) or not waits_for_census(run):
-            self.look_again(key)
-        elif not self._expect(run):
-            self._unplaced.add(key)
-            self.queue.mark(key, delay=LISTING)
-
-    def look_again(self, key: Key) -> None:
-        """Look at a run soon: before others if somebody waits for it."""
-        run, memory = self._world.runs.get(key), self._memory.get(key)
-        started = memory is not None and memory.started
-        awaited = run is not None and is_awaited(run, started=started)
-        self.queue.mark(key, band=Band.FIRST if awaited else Band.LATER)
-
-    @property
-    def backlog(self) -> int:
-        """How many runs wait to be looked at."""
-        return self.queue.depth
-
-    def observe_execution(self, execution: Execution, place: Place) -> Key | None:
-        """Take in what was seen in a Temporal namespace; return the key if it is of a run that we have there."""
-        key = run_key(execution.workflow_id)
-        run = self._world.runs.known(key) if key is not None else None
-        if run is None or not is_of(execution, run):
-            return None
-        if not believable(self._target(run), place):
-            return None
-        if is_news(execution, run):
-            memory = self._remember(run)
-            believed = latest(memory.execution, execution)
-            if believed != memory.execution:
-                memory.see(believed)
-                self.look_again(run.key)
-        return run.key
-
-    def refresh(self, key: Key) -> None:
-        """Ask Temporal about a run again."""
-        if (memory := self._memory.get(key)) is not None:
-            memory.forget_open()
-        self.look_again(key)
+        """Take in a watch event."""
+        self.sightings.observe(event)
 
     def wake(self, *, tenant: str, worker: str | None = None) -> None:
         """Look again at the unfinished runs of a worker, or of a whole namespace."""
-        for run in self._world.runs:
-            concerned = run.namespace == tenant and worker in (None, run.spec.worker_ref.name)
-            if concerned and run.status.state not in TERMINAL and not self._still_expected(run):
-                self.look_again(run.key)
+        self.sightings.wake(tenant=tenant, worker=worker)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one run as far as it goes now; return when to look again."""
@@ -126,26 +62,24 @@ class RunController:
             await self._take_up(kept)
         run = self._world.runs.get(key)
         if run is None:
-            self._forget(key)
+            self.sightings.forget(key)
             return None
-        if key in self._unplaced:
-            self._unplaced.discard(key)
-            if waits_for_census(run) and not self._knows(run) and self._expect(run):
-                return None
-        memory = self._remember(run)
+        if self.sightings.left_to_census(run):
+            return None
+        memory = self.sightings.remember(run)
         memory.enter()
         try:
             return await self._bring_on(key, memory)
         finally:
             memory.given = None
             if memory.leave():
-                self.look_again(key)
+                self.sightings.look_again(key)
             if (run := self._world.runs.get(key)) is not None:
-                self.admission.release(run)
+                self.sightings.admission.release(run)
 
     def _patience(self, kept: SettledRun) -> float | None:
         """Return in how many seconds a settled run is due; None if nothing is to come."""
-        if kept.key in self._memory:  # its workflow may have gone on
+        if kept.key in self.sightings.memory:  # its workflow may have gone on
             return 0
         if kept.expires is None:
             return None
@@ -188,13 +122,13 @@ class RunController:
         due = memory.progress_at is None or (self._world.now() - memory.progress_at).total_seconds() >= PROGRESS_EVERY
         return RunWorld(
             worker=worker,
-            target=self._target(run),
+            target=self.sightings.target(run),
             execution=memory.execution,
             absent=memory.absent,
             trouble=trouble or self.tracker.outage(run.key),
             progress_due=due,
             unpolled=unpolled(run, worker),
-            turn=self.admission.turn(run, worker),
+            turn=self.sightings.admission.turn(run, worker),
             given=memory.given,
             pausable=memory.unpausable != run.generation,
             expected=self.tracker.expects(run.key),
@@ -218,7 +152,7 @@ class RunController:
 
     async def _start(self, run: Run, memory: Memory, plan: RunPlan) -> None:
         """Start the workflow; its status is for later: all starts come first, and a run that is short needs one."""
-        self.admission.reserve(run)  # before the first await: the next plan must find the place taken
+        self.sightings.admission.reserve(run)  # before the first await: the next plan must find the place taken
         memory.started = True  # so are the events of our own writes, on their way, no reason to come back at once
         try:
             await self._perform(run, memory, plan)
@@ -247,7 +181,7 @@ class RunController:
 
     def _track(self, run: Run, memory: Memory) -> None:
         execution = memory.execution
-        target = self._target(run)
+        target = self.sightings.target(run)
         ended = run.deleted is None and run.status.workflow is not None and run.status.state in RETRYABLE
         if isinstance(target, Target) and ended:
             self.tracker.watch_ended(run.key, target)
@@ -256,43 +190,9 @@ class RunController:
         elif memory.seen or not self.tracker.expects(run.key):
             self.tracker.drop(run.key)
 
-    def _knows(self, run: Run) -> bool:
-        memory = self._memory.get(run.key)
-        return memory is not None and memory.uid == run.uid and memory.seen
-
-    def _still_expected(self, run: Run) -> bool:
-        """Tell whether a census will tell of a run, wherever its connection leads by now."""
-        return self.tracker.expects(run.key) and self._expect(run)
-
-    def _expect(self, run: Run) -> bool:
-        """Leave a run to the census of its Temporal namespace; tell whether it has one."""
-        target = self._target(run)
-        if isinstance(target, Verdict):
-            return False
-        self.tracker.expect(run.key, target)
-        return True
-
-    def _target(self, run: Run | SettledRun) -> Target | Verdict:
-        if isinstance(run, SettledRun):
-            return self._world.target(run.namespace, run.connection)
-        worker = self._world.workers.get((run.namespace, run.spec.worker_ref.name))
-        return self._world.target(run.namespace, connection_name(run, worker))
-
     def _settle(self, run: Run, plan: RunPlan) -> None:
         self._world.runs.settle(settled(run, plan, now=self._world.now()))
-        self._memory.pop(run.key, None)
-
-    def _remember(self, run: Run | SettledRun) -> Memory:
-        memory = self._memory.get(run.key)
-        if memory is None or memory.uid != run.uid:
-            memory = self._memory[run.key] = Memory(run.uid)
-        return memory
-
-    def _forget(self, key: Key) -> None:
-        self._memory.pop(key, None)
-        self._unplaced.discard(key)
-        self.tracker.drop(key)
-        self.queue.forget(key)
+        self.sightings.memory.pop(run.key, None)
 
 
 def _ends_the_visit(plan: RunPlan) -> bool:

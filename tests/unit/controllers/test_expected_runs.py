@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from durafleet.controllers import runs
+from durafleet.controllers import run_sightings
 from durafleet.controllers.census import Census
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.sweeps import Sweeper
@@ -77,19 +77,19 @@ def place_of(controller: RunController) -> Place | None:
 async def test_an_open_run_of_the_first_list_is_left_to_the_census(controller: RunController):
     controller.observe({"type": None, "object": an_open_run()})
     assert place_of(controller) == ("temporal:7233", "default")
-    assert controller.backlog == 0
+    assert controller.sightings.backlog == 0
 
 
 async def test_it_is_looked_at_at_once_when_it_is_edited(controller: RunController):
     controller.observe({"type": None, "object": an_open_run()})
     controller.observe({"type": "MODIFIED", "object": an_open_run(version=2, generation=2)})
-    assert controller.backlog == 1
+    assert controller.sightings.backlog == 1
 
 
 async def test_it_is_not_looked_at_for_what_happens_to_its_fleet(controller: RunController):
     controller.observe({"type": None, "object": an_open_run()})
     controller.wake(tenant="default", worker="support")
-    assert controller.backlog == 0
+    assert controller.sightings.backlog == 0
 
 
 async def test_it_waits_where_its_connection_leads_by_now(controller: RunController):
@@ -114,9 +114,9 @@ async def test_it_waits_for_its_connection_to_be_listed_too(controller: RunContr
 async def test_it_is_looked_at_without_its_connection_if_that_does_not_come(
     controller: RunController, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(runs, "LISTING", 0.0)
+    monkeypatch.setattr(run_sightings, "LISTING", 0.0)
     controller.observe({"type": None, "object": an_open_run(connection="own")})
-    assert controller.backlog == 1
+    assert controller.sightings.backlog == 1
 
 
 async def test_a_run_that_is_gone_is_expected_no_more(controller: RunController):
