@@ -13,7 +13,7 @@ from typing import Any
 from bench import load, witnesses
 from bench.ground import Ground
 from bench.load import Key, Seen
-from bench.measures import YOUNG, Figures, quiet, until_ready, warm_up
+from bench.measures import SETTLE, Figures, quiet, until_ready, warm_up
 from bench.processes import Operator, rss_mib
 from durafleet.kube.resources import RUNS
 
@@ -29,7 +29,6 @@ async def open_runs(ground: Ground, sizes: Sequence[int], *, idle: float = 30.0)
             await load.burst(ground, stage.seen, fresh, workflow="Forever")
             await stage.until_running(fresh, within=60 + size / 5)
             there = size
-            await asyncio.sleep(YOUNG)
             yield {"open": size, **await stage.figures(idle=idle, known="durafleet_open_runs", expected=size)}
 
 
@@ -75,9 +74,11 @@ class _Stage:
         await _until(all_run, within=within)
 
     async def figures(self, *, idle: float, known: str, expected: int) -> Figures:
+        grown = round(rss_mib(self.operator.pid), 1)
+        restart = await self._restart(known, expected)  # after it no old run is young, hence none has a long-poll
+        await asyncio.sleep(SETTLE)
         still = await quiet(self.ground, self.operator, seconds=idle)
-        beside = await self._beside()
-        return {**still, **beside, **await self._restart(known, expected)}
+        return {**restart, **still, "rss_restarted_mib": still["rss_mib"], "rss_mib": grown, **await self._beside()}
 
     async def _beside(self, *, runs: int = 40) -> Figures:
         keys = load.keys_of(self.namespace, runs, prefix=f"beside-{uuid.uuid4().hex[:6]}")
@@ -105,7 +106,8 @@ class _Stage:
         }
 
     async def _knows(self, metric: str, expected: int) -> bool:
-        return await witnesses.gauge(self.operator.port, metric) >= expected
+        known = await witnesses.gauge(self.operator.port, metric) >= expected
+        return known and not await witnesses.gauge(self.operator.port, "durafleet_unobserved_runs")
 
 
 async def _create_ended(ground: Ground, seen: Seen, keys: Sequence[Key]) -> None:

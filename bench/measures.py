@@ -17,9 +17,7 @@ from bench.load import Seen
 from bench.processes import PYTHON, Operator, Usage, rss_mib
 
 Figures = dict[str, Any]
-YOUNG = 130.0
-"""Seconds after which no run is young any more, and none has a long-poll of its own."""
-_SETTLE = 5.0
+SETTLE = 5.0
 """Seconds after the last terminal status in which writes still count."""
 
 
@@ -103,7 +101,7 @@ async def burst(ground: Ground, *, runs: int) -> Figures:
         await load.burst(ground, seen, keys)
         await seen.until_ended(keys, within=600)
         cpu = usage.cpu()
-        await asyncio.sleep(_SETTLE)
+        await asyncio.sleep(SETTLE)
         written = await witnesses.api_writes(ground) - writes
         called = await temporal_calls(operator) - calls
         verdict = await witnesses.judge(ground, seen, keys)
@@ -130,7 +128,7 @@ async def arrivals(ground: Ground, *, rate: float, seconds: float) -> Figures:
         behind = sum(key not in seen.ended for key in keys)
         await seen.until_ended(keys, within=300)
         cpu = usage.cpu()
-        await asyncio.sleep(_SETTLE)
+        await asyncio.sleep(SETTLE)
         verdict = await witnesses.judge(ground, seen, keys)
         return {
             **verdict.summary(),
@@ -143,11 +141,16 @@ async def arrivals(ground: Ground, *, rate: float, seconds: float) -> Figures:
 
 
 async def idle(ground: Ground, *, open_runs: int, seconds: float) -> Figures:
-    """Let a few runs stay open and do nothing."""
+    """Let a few runs stay open and do nothing, for an operator that has found them there: none is young to it."""
     async with stage(ground) as (names, operator, seen):
         keys = load.keys_of(names[0], open_runs)
         await load.burst(ground, seen, keys, workflow="Forever")
-        await asyncio.sleep(YOUNG)
+        while not all(key in seen.running for key in keys):  # noqa: ASYNC110 - a client that watches
+            await asyncio.sleep(0.1)
+        operator.kill()
+        operator.start()
+        await until_ready(operator)
+        await asyncio.sleep(SETTLE)
         return {"open": open_runs, **await quiet(ground, operator, seconds=seconds)}
 
 

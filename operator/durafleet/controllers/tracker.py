@@ -21,6 +21,9 @@ from durafleet.core.pacing import slowed
 from durafleet.core.run_world import Trouble
 
 OPEN = Gauge("durafleet_open_runs", "AgentRuns whose workflow is open.")
+UNOBSERVED = Gauge(
+    "durafleet_unobserved_runs", "Open AgentRuns of before the operator's start, not yet seen in Temporal."
+)
 
 
 @dataclass
@@ -46,6 +49,7 @@ class Tracker:
         self._place_of: dict[Key, Place] = {}
         self.paced: Callable[[Place], None] = lambda _: None
         OPEN.set_function(lambda: float(sum(each.lane.size for each in self._tracks.values())))
+        UNOBSERVED.set_function(lambda: float(sum(len(each.lane.expected) for each in self._tracks.values())))
 
     def watch(self, key: Key, target: Target, execution: Execution, *, generation: int) -> None:
         """Follow an open execution until `drop`: closely for a while if it, or what is asked of it, is new."""
