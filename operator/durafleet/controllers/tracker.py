@@ -22,7 +22,7 @@ from durafleet.core.run_world import Trouble
 
 OPEN = Gauge("durafleet_open_runs", "AgentRuns whose workflow is open.")
 UNOBSERVED = Gauge(
-    "durafleet_unobserved_runs", "Open AgentRuns of before the operator's start, not yet seen in Temporal."
+    "durafleet_unobserved_runs", "Open AgentRuns from before the start, not yet seen in Temporal."
 )
 
 
