@@ -21,9 +21,7 @@ from durafleet.core.pacing import slowed
 from durafleet.core.run_world import Trouble
 
 OPEN = Gauge("durafleet_open_runs", "AgentRuns whose workflow is open.")
-UNOBSERVED = Gauge(
-    "durafleet_unobserved_runs", "Open AgentRuns from before the start, not yet seen in Temporal."
-)
+UNOBSERVED = Gauge("durafleet_unobserved_runs", "Open AgentRuns from before the start, not yet seen in Temporal.")
 
 
 @dataclass
