@@ -13,8 +13,10 @@ from uuid import uuid4
 import kopf
 
 from durafleet import handlers
+from durafleet.callbacks import CallbackReceiver
 from durafleet.config import Settings
 from durafleet.controllers.connections import ConnectionController
+from durafleet.controllers.hints import take_hint
 from durafleet.controllers.leadership import LEADER, Leadership
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.workers import WorkerController
@@ -40,7 +42,7 @@ class App:
         self.settings = settings
         self.world = World(
             kube=kube,
-            pool=Pool(identity=f"{OPERATOR_IDENTITY}@{process_name()}"),
+            pool=Pool(identity=f"{OPERATOR_IDENTITY}@{process_name()}", callbacks=settings.callbacks),
             default_connection=DefaultConnection(settings.temporal_address, settings.temporal_namespace),
             worker_defaults=WorkerDefaults(
                 image=settings.worker_image,
@@ -67,6 +69,10 @@ class App:
             return False, "the watches are not running yet"
         return True, "ok" if self.leadership is None else "ok: this operator leads"
 
+    def details(self) -> list[str]:
+        """Say what is not as usual, though the operator works."""
+        return [*self.runs.tracker.details(), *self.world.pool.callback_refusals()]
+
     async def run(self) -> None:
         """Run until told to stop: stand by first where there is an election, then act.
 
@@ -78,7 +84,7 @@ class App:
             host=self.settings.http_host,
             port=self.settings.http_port,
             ready=self.readiness,
-            details=self.runs.tracker.details,
+            details=self.details,
         )
         async with _running(health.run(), self.stopping.wait()) as (serving, stopped):
             if self.leadership is None:
@@ -92,8 +98,18 @@ class App:
 
     async def _act(self, others: list[asyncio.Task[None]], stopped: asyncio.Task[Any]) -> None:
         queues = (self.runs.queue.run(), self.workers.queue.run(), self.connections.queue.run())
-        async with _running(*queues) as tasks:
+        async with _running(*queues, *self._receiving()) as tasks:
             await self._until_stopped([*others, *tasks], stopped)
+
+    def _receiving(self) -> list[Coroutine[Any, Any, None]]:
+        if (address := self.settings.callbacks) is None:
+            return []
+        receiver = CallbackReceiver(
+            address,
+            knows=self.watching.is_set,
+            look=lambda workflow: take_hint(workflow, self.world.runs, self.runs.sightings),
+        )
+        return [receiver.run(host=self.settings.http_host, port=self.settings.callback_port)]
 
     async def _until_stopped(self, background: list[asyncio.Task[None]], stopped: asyncio.Task[Any]) -> None:
         await _first(self._await_crds(), stopped, *background)

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from durafleet.core.callbacks import CallbackAddress
 from durafleet.core.sharding import Shard
 from durafleet.errors import ConfigurationError
 
@@ -12,7 +13,7 @@ from durafleet.errors import ConfigurationError
 class Settings(BaseSettings):
     """All that can be set. Lists are written with commas."""
 
-    model_config = SettingsConfigDict(env_prefix="DURAFLEET_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="DURAFLEET_", frozen=True, hide_input_in_errors=True)
 
     temporal_address: str | None = Field(
         default=None, pattern=r"^.+:[0-9]{1,5}$", description="host:port of the default connection; none unless set."
@@ -35,6 +36,15 @@ class Settings(BaseSettings):
         default=None, description="Lease by which one operator of several leads; none unless set: then it always does."
     )
     lease_namespace: str | None = Field(default=None, validate_default=True, description="Where that Lease is.")
+    callback_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/?#@]+(/[^\s#]*)?$",
+        description="Where Temporal reaches /callbacks/completed of this operator; unset: it is not asked to call.",
+    )
+    callback_secret: SecretStr | None = Field(
+        default=None, validate_default=True, min_length=16, description="Signs the callbacks."
+    )
+    callback_port: int = Field(default=8081, ge=1, le=65535, description="Where callbacks are received, while it acts.")
     http_port: int = Field(default=8080, ge=0, le=65535, description="Port of /livez, /readyz and /metrics.")
     http_host: str = "0.0.0.0"  # noqa: S104 - a pod's probes come from outside it
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -52,7 +62,14 @@ class Settings(BaseSettings):
         return Shard.parse(value) if isinstance(value, str) else value
 
     @field_validator(
-        "temporal_address", "worker_image", "worker_image_pull_policy", "lease_name", "lease_namespace", mode="before"
+        "temporal_address",
+        "worker_image",
+        "worker_image_pull_policy",
+        "lease_name",
+        "lease_namespace",
+        "callback_url",
+        "callback_secret",
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
@@ -64,6 +81,20 @@ class Settings(BaseSettings):
         if value is None and others.data.get("lease_name"):
             raise ValueError("must be set beside DURAFLEET_LEASE_NAME")
         return value
+
+    @field_validator("callback_secret")
+    @classmethod
+    def _callbacks_are_signed(cls, value: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        if value is None and others.data.get("callback_url"):
+            raise ValueError("must be set beside DURAFLEET_CALLBACK_URL")
+        return value
+
+    @property
+    def callbacks(self) -> CallbackAddress | None:
+        """Where Temporal is asked to call; None: nowhere."""
+        if self.callback_url is None or self.callback_secret is None:
+            return None
+        return CallbackAddress(self.callback_url, self.callback_secret.get_secret_value())
 
 
 def load_settings() -> Settings:

@@ -180,8 +180,51 @@ def test_values_reach_the_operators_settings(control_plane: ControlPlane):
     assert variables["DURAFLEET_LOG_LEVEL"] == "debug"
 
 
+CALLBACKS = ("callbacks.existingSecret.name=callbacks", "callbacks.existingSecret.key=hmac")
+
+
+def test_callbacks_have_an_address_a_secret_and_a_service(control_plane: ControlPlane):
+    url = "http://fleet-durafleet-callbacks.system:8081/callbacks/completed"
+    objects = render(control_plane, f"callbacks.url={url}", "networkPolicy.enabled=true", *CALLBACKS)
+    variables = {each["name"]: each for each in pod_of(objects)["spec"]["containers"][0]["env"]}
+    assert variables["DURAFLEET_CALLBACK_URL"]["value"] == url
+    secret = {"secretKeyRef": {"name": "callbacks", "key": "hmac"}}
+    assert variables["DURAFLEET_CALLBACK_SECRET"]["valueFrom"] == secret
+    service = objects["Service", "system/fleet-durafleet-callbacks"]["spec"]
+    assert (service["clusterIP"], service["ports"]) == (
+        "None",
+        [{"name": "callbacks", "port": 8081, "targetPort": "callbacks"}],
+    )
+    assert {"name": "callbacks", "containerPort": 8081} in pod_of(objects)["spec"]["containers"][0]["ports"]
+    assert variables["DURAFLEET_CALLBACK_PORT"]["value"] == "8081"
+    assert service["selector"].items() <= pod_of(objects)["metadata"]["labels"].items()
+    policy = objects["NetworkPolicy", "system/fleet-durafleet"]["spec"]
+    assert policy["ingress"] == [{"ports": [{"port": "http"}, {"port": "callbacks"}]}]
+
+
+def test_each_shard_is_called_at_an_address_of_its_own(control_plane: ControlPlane):
+    url = r"http://fleet-durafleet-\{shard\}-callbacks.system:8081/callbacks/completed"
+    objects = render(control_plane, "shards=2", f"callbacks.url={url}", *CALLBACKS)
+    for shard in ("0", "1"):
+        service = objects["Service", f"system/fleet-durafleet-{shard}-callbacks"]["spec"]
+        assert service["selector"]["durafleet.dev/shard"] == shard
+        template = objects["Deployment", f"system/fleet-durafleet-{shard}"]["spec"]["template"]
+        variables = {each["name"]: each.get("value") for each in template["spec"]["containers"][0]["env"]}
+        assert f"fleet-durafleet-{shard}-callbacks." in variables["DURAFLEET_CALLBACK_URL"]
+    with pytest.raises(ClusterError, match=re.escape("{shard}")):
+        render(control_plane, "shards=2", "callbacks.url=http://one:8080/callbacks/completed", *CALLBACKS)
+
+
+def test_callbacks_without_a_secret_are_refused(control_plane: ControlPlane):
+    with pytest.raises(ClusterError, match="existingSecret/name"):
+        render(control_plane, "callbacks.url=http://one:8080/callbacks/completed")
+
+
 def test_options_are_off_until_asked_for(control_plane: ControlPlane):
-    assert kinds(render(control_plane)).isdisjoint({"ServiceMonitor", "NetworkPolicy"})
+    usual = render(control_plane)
+    assert kinds(usual).isdisjoint({"ServiceMonitor", "NetworkPolicy"})
+    assert [place for kind, place in usual if kind == "Service"] == ["system/fleet-durafleet-metrics"]
+    assert not [name for name in environment(usual) if "CALLBACK" in name]
     asked = render(control_plane, "metrics.serviceMonitor.enabled=true", "networkPolicy.enabled=true")
     assert {"ServiceMonitor", "NetworkPolicy"} <= kinds(asked)
 
@@ -205,6 +248,7 @@ def test_the_operators_chart_brings_no_custom_resource(control_plane: ControlPla
         ("temporal.adress=t:7233", "adress"),
         ("temporal.address=temporal", "/temporal/address"),
         ("log.level=loud", "/log/level"),
+        ("callbacks.url=operator:8080", "/callbacks/url"),
         ("image.digest=latest", "/image/digest"),
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
         ("watchNamespaces={Not_A_Name}", "/watchNamespaces/0"),

@@ -19,6 +19,7 @@ SEARCH_ATTRIBUTES = {
     "AgentRunPhase": "Keyword",
 }
 """What the operator registers; written out here, because a rename would break every namespace in use."""
+CALLBACKS_ALLOWED = 'callback.allowedAddresses=[{"Pattern":"127.0.0.1:*","AllowInsecure":true}]'
 _DEADLINE = 60
 
 
@@ -43,18 +44,25 @@ def free_port() -> int:
 
 @contextmanager
 def dev_server(
-    *, search_attributes: bool = True, pause: bool = True, port: int | None = None, database: Path | None = None
+    *,
+    search_attributes: bool = True,
+    pause: bool = True,
+    callbacks: bool = False,
+    port: int | None = None,
+    database: Path | None = None,
 ) -> Iterator[str]:
     """Run a Temporal server; yields its address.
 
     Args:
         search_attributes: whether the operator's search attributes are registered.
         pause: whether it can pause workflows, which servers can only where it is switched on.
+        callbacks: whether it may call this machine when a workflow ends.
         port: where to listen; a free port unless given.
         database: where workflows are kept; in memory only unless given.
     """
     address = f"127.0.0.1:{port or free_port()}"
     command = _command(address, search_attributes=search_attributes, pause=pause)
+    command += ["--dynamic-config-value", CALLBACKS_ALLOWED] if callbacks else []
     command += ["--db-filename", str(database)] if database is not None else []
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

@@ -34,6 +34,15 @@ app.kubernetes.io/component: operator
 {{- if gt (int .root.Values.shards) 1 -}}durafleet.dev/shard: {{ .shard | quote }}{{- end -}}
 {{- end -}}
 
+{{/* Where Temporal calls a shard's operator; takes a dict of root and shard. One of another shard would not know the run. */}}
+{{- define "durafleet.callbackUrl" -}}
+{{- $url := .root.Values.callbacks.url -}}
+{{- if and (gt (int .root.Values.shards) 1) (not (contains "{shard}" $url)) -}}
+{{- fail "callbacks.url: with shards above 1 each has an address of its own; write {shard} where its number belongs" -}}
+{{- end -}}
+{{- $url | replace "{shard}" (toString .shard) -}}
+{{- end -}}
+
 {{- define "durafleet.labels" -}}
 {{ include "durafleet.selector" . }}
 app.kubernetes.io/part-of: durafleet

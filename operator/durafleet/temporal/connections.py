@@ -13,6 +13,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetSyste
 from temporalio.client import Client
 
 from durafleet.api.contract import SearchAttribute
+from durafleet.core.callbacks import CallbackAddress
 from durafleet.core.execution import Target
 from durafleet.errors import Denied, NamespaceNotFound, Refused
 from durafleet.temporal.rpc import TIMEOUT, call
@@ -39,6 +40,8 @@ class Link:
         attributes: which of our search attributes the namespace has; None until `prepare`.
         pausable: whether the server can pause workflows here.
         advice: what a person must do to get the missing ones; None if none is missing.
+        callbacks: where Temporal is asked to call when a run ends; None: nowhere.
+        callback_refusal: that the server does not allow it, and what a person must do; None unless it said so.
     """
 
     target: Target
@@ -47,6 +50,8 @@ class Link:
     attributes: frozenset[SearchAttribute] | None = None
     advice: str | None = None
     pausable: bool = False
+    callbacks: CallbackAddress | None = None
+    callback_refusal: str | None = None
 
     async def prepare(self) -> None:
         """Check that the namespace can be used, and register our search attributes.
@@ -66,6 +71,16 @@ class Link:
         self.pausable = described.namespace_info.capabilities.workflow_pause
         if self.attributes is None or self.advice is not None:
             await self._register()
+
+    def do_without_callbacks(self, error: Refused) -> None:
+        """Ask for no callback from now on, and say once what would allow it."""
+        if self.callbacks is None or self.callback_refusal is not None:
+            return
+        self.callback_refusal = (
+            f"Temporal at {self.target.address}, namespace {self.target.namespace!r}, allows no callbacks: {error}. "
+            f"Ends are learnt without them; set {self.callbacks.server_setting} there, then restart the operator"
+        )
+        logger.warning("%s", self.callback_refusal)
 
     async def _register(self) -> None:
         operator = self.client.operator_service
@@ -100,6 +115,7 @@ class Pool:
     """All links, by connection; a changed address or namespace makes a new one."""
 
     identity: str
+    callbacks: CallbackAddress | None = None
     _links: dict[tuple[str, str | None], Link] = field(default_factory=dict)
 
     async def link(self, target: Target) -> Link:
@@ -111,8 +127,13 @@ class Pool:
             client = await Client.connect(target.address, namespace=target.namespace, identity=self.identity, lazy=True)
             known = self._links.get(key)  # somebody else may have connected meanwhile
             if known is None or known.target != target:
-                known = self._links[key] = Link(target, client)
+                known = self._links[key] = Link(target, client, callbacks=self.callbacks)
         return known
+
+    def callback_refusals(self) -> list[str]:
+        """Say which Temporal namespaces allow no callbacks, each once."""
+        refusals = {link.target.place: link.callback_refusal for link in self._links.values()}
+        return [refusal for refusal in refusals.values() if refusal is not None]
 
     async def ready(self, target: Target) -> Link:
         """Return a link that has been prepared; raises like `Link.prepare`."""

@@ -1,13 +1,21 @@
 """Workflow executions: start one, look at one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import ValidationError
-from temporalio.api.common.v1 import Memo, Payloads, Priority, SearchAttributes, WorkflowExecution, WorkflowType
+from temporalio.api.common.v1 import (
+    Callback,
+    Memo,
+    Payloads,
+    Priority,
+    SearchAttributes,
+    WorkflowExecution,
+    WorkflowType,
+)
 from temporalio.api.enums.v1 import (
     WorkflowExecutionStatus,
     WorkflowIdConflictPolicy,
@@ -24,7 +32,8 @@ from temporalio.api.workflowservice.v1 import (
 
 from durafleet.api.contract import OWNER_MEMO, PROGRESS_MEMO, Progress, RunPhase, SearchAttribute
 from durafleet.core.execution import Execution, ExecutionStatus, StartRequest
-from durafleet.errors import AlreadyExists, NotFound
+from durafleet.errors import AlreadyExists, NotFound, Refused
+from durafleet.temporal.callbacks import completion_callbacks, may_be_about_callbacks
 from durafleet.temporal.connections import Link
 from durafleet.temporal.payloads import decode, encode
 from durafleet.temporal.rpc import TIMEOUT, call
@@ -56,14 +65,29 @@ async def start(link: Link, request: StartRequest) -> Execution | None:
         Refused: Temporal will never accept this start (bad input).
         Unavailable: nothing is known; asking again with the same request is safe.
     """
-    service = link.client.workflow_service
     try:
-        answer = await call(
-            "StartWorkflowExecution", service.start_workflow_execution(_start_request(link, request), timeout=TIMEOUT)
-        )
+        answer = await _submit(link, request, callbacks=completion_callbacks(link, request.workflow_id))
     except AlreadyExists:
         return None
     return _started(request, answer)
+
+
+async def _submit(
+    link: Link, request: StartRequest, *, callbacks: Sequence[Callback]
+) -> StartWorkflowExecutionResponse:
+    """Send a start; one that seems to be refused for its callback is sent again without it."""
+    message = _start_request(link, request)
+    message.completion_callbacks.extend(callbacks)
+    try:
+        return await call(
+            "StartWorkflowExecution", link.client.workflow_service.start_workflow_execution(message, timeout=TIMEOUT)
+        )
+    except Refused as error:
+        if not (callbacks and may_be_about_callbacks(error)):
+            raise
+        answer = await _submit(link, request, callbacks=())
+        link.do_without_callbacks(error)  # not before: if this one is refused too, it was for something else
+        return answer
 
 
 def _started(request: StartRequest, answer: StartWorkflowExecutionResponse) -> Execution | None:

@@ -1,0 +1,165 @@
+"""Ends that Temporal itself tells of, where its server allows callbacks, and runs where it does not."""
+
+import http.client
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import pytest
+from temporalio.client import Client
+
+from durafleet.core.callbacks import PATH, CallbackAddress
+from tests.support.cluster import ControlPlane
+from tests.support.election import candidate, until_leads
+from tests.support.faults import Moment, Reply, Script, instead
+from tests.support.grpc_proxy import grpc_proxy
+from tests.support.operator import Fleet, OperatorProcess, impatient, operator_process
+from tests.support.temporal import dev_server, free_port
+from tests.support.workflows import BROKEN, effects_of, executions_of
+
+SECRET = "correct horse battery staple"
+NO_POLLS = impatient(controllers__fast_lane__LONG_POLLS=0)
+
+
+@dataclass(frozen=True)
+class Called:
+    """A fleet whose operator asks for callbacks.
+
+    Attributes:
+        address: where it finds Temporal.
+        port: where Temporal finds it.
+    """
+
+    fleet: Fleet
+    address: str
+    port: int = field(default_factory=free_port)
+
+    def env(self) -> dict[str, str]:
+        return {**self.fleet.env(), "DURAFLEET_TEMPORAL_ADDRESS": self.address, **settings(self.port)}
+
+
+def settings(port: int) -> dict[str, str]:
+    """Return the variables of an operator that is called at a port of this machine."""
+    return {
+        "DURAFLEET_CALLBACK_URL": f"http://127.0.0.1:{port}{PATH}",
+        "DURAFLEET_CALLBACK_PORT": str(port),
+        "DURAFLEET_CALLBACK_SECRET": SECRET,
+    }
+
+
+@pytest.fixture(scope="module")
+def calling_server() -> Iterator[str]:
+    """The address of a Temporal server that may call this machine."""
+    with dev_server(callbacks=True) as address:
+        yield address
+
+
+async def a_fleet(control_plane: ControlPlane, namespace: str, server: str) -> Fleet:
+    fleet = Fleet(control_plane, namespace, await Client.connect(server))
+    fleet.create_worker()
+    return fleet
+
+
+@pytest.fixture
+async def blind(control_plane: ControlPlane, namespace: str, calling_server: str) -> AsyncIterator[Called]:
+    """A fleet whose Temporal shows no list to the operator, so that neither sweeps nor the census see anything."""
+    script = Script()
+    script.begin()
+    script.at("ListWorkflowExecutions", Moment.BEFORE, instead(Reply(grpc.StatusCode.UNAVAILABLE)), times=None)
+    async with grpc_proxy(calling_server, script) as address:
+        yield Called(await a_fleet(control_plane, namespace, calling_server), address)
+
+
+@pytest.fixture
+def broken() -> Iterator[set[str]]:
+    yield BROKEN
+    BROKEN.clear()
+
+
+def count(operator: OperatorProcess, outcome: str) -> float:
+    """Return how many callbacks the operator has counted of an outcome."""
+    name = f'durafleet_callbacks_total{{outcome="{outcome}"}}'
+    lines = operator.ask("/metrics")[1].splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+def call(port: int, headers: Mapping[str, str]) -> int:
+    """Call an operator as Temporal does; return the status of its answer, 0 if nobody listens."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("POST", PATH, body=b'"done"', headers=dict(headers))
+        return connection.getresponse().status
+    except ConnectionRefusedError:
+        return 0
+    finally:
+        connection.close()
+
+
+async def test_a_run_ends_by_the_callback_alone(blind: Called, tmp_path: Path):
+    fleet = blind.fleet
+    async with fleet.worker():
+        with operator_process(tmp_path, blind.env(), code=NO_POLLS) as operator:
+            await operator.until_ready()
+            created = fleet.create_run("called", "Wait")
+            await fleet.until_state("called", "Running")
+            await fleet.workflow(created).signal("finish", "told")
+            run = await fleet.until_state("called", "Completed")
+            assert run["status"]["result"]["preview"] == "told"
+            assert executions_of(created) == [run["status"]["workflow"]["runId"]]
+            assert count(operator, "looked") >= 1
+            assert operator.ask("/readyz") == (200, "ok\n")
+
+
+async def test_a_retry_by_reset_ends_by_the_callback_of_the_first_start(
+    blind: Called, broken: set[str], tmp_path: Path
+):
+    fleet = blind.fleet
+    broken.add("called-b")
+    async with fleet.worker():
+        with operator_process(tmp_path, blind.env(), code=NO_POLLS) as operator:
+            await operator.until_ready()
+            created = fleet.create_run("reset", "Steps", input=["called-a", "called-b"])
+            await fleet.until_state("reset", "WorkflowFailed")
+            broken.clear()
+            fleet.patch("agentrun", "reset", {"retry": {"token": "1"}})
+            await fleet.until_state("reset", "Completed")
+            assert effects_of(created) == ["called-a", "called-b", "called-b"]
+
+
+async def test_where_the_server_allows_no_callbacks_runs_complete_once_and_readiness_says_what_to_set(
+    control_plane: ControlPlane, temporal_server: str, namespace: str, tmp_path: Path
+):
+    fleet = await a_fleet(control_plane, namespace, temporal_server)
+    called = Called(fleet, temporal_server)
+    async with fleet.worker():
+        with operator_process(tmp_path, called.env()) as operator:
+            await operator.until_ready()
+            for name in ("first", "second"):
+                created = fleet.create_run(name, "Echo", input="hello")
+                run = await fleet.until_state(name, "Completed")
+                assert executions_of(created) == [run["status"]["workflow"]["runId"]]
+            status, words = operator.ask("/readyz")
+            setting = f'callback.allowedAddresses=[{{"Pattern":"127.0.0.1:{called.port}","AllowInsecure":true}}]'
+            assert (status, words.splitlines()[0]) == (200, "ok")
+            assert setting in words
+            assert operator.output().count(setting) == 1
+
+
+async def test_who_cannot_sign_is_turned_away_and_only_who_leads_listens(
+    control_plane: ControlPlane, temporal_server: str, namespace: str, tmp_path: Path
+):
+    fleet = await a_fleet(control_plane, namespace, temporal_server)
+    first, second = free_port(), free_port()
+    signed = CallbackAddress("", SECRET).headers("agent-run/nowhere/unknown/0")
+    forged = CallbackAddress("", "another secret than that").headers("agent-run/nowhere/unknown/0")
+    with candidate(fleet, tmp_path, "first", **settings(first)) as leader:
+        await until_leads(leader)
+        with candidate(fleet, tmp_path, "second", **settings(second)) as standby:
+            await standby.until_ready()
+            assert [call(first, forged), call(first, signed)] == [403, 200]
+            assert (count(leader, "forged"), count(leader, "unknown")) == (1, 1)
+            assert call(second, signed) == 0
+            leader.terminate()
+            await until_leads(standby)
+            assert [call(port, signed) for port in (first, second)] == [0, 200]
