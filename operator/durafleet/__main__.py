@@ -22,21 +22,23 @@ def main() -> None:
     try:
         settings = load_settings()
         configure_logging(level=settings.log_level, style=settings.log_format)
-        with asyncio.Runner(loop_factory=guarded_loop) as runner:
-            runner.run(run_operator(settings))
+        asyncio.Runner(loop_factory=guarded_loop).run(run_operator(settings))
         _leave(0)
     except ConfigurationError as error:
         print(f"durafleet-operator: {error}", file=sys.stderr)
-        sys.exit(2)
+        _leave(2)
     except KeyboardInterrupt:
-        sys.exit(0)
+        _leave(0)
     except BaseException:
         logging.getLogger("durafleet").exception("the operator dies; its next start goes on where it is")
         _leave(1)
 
 
 def _leave(code: int) -> NoReturn:
-    """End at once: Temporal's client can abort an interpreter that shuts down in order (sdk-python#300)."""
+    """End at once, whatever still runs: a task may not heed its cancellation.
+
+    Temporal's client can also abort an interpreter that shuts down in order (sdk-python#300).
+    """
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)

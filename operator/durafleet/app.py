@@ -124,7 +124,7 @@ class App:
             await self.world.events.drain()
             if self.leadership is not None:
                 await self.leadership.hold_still()
-            watch.cancel()  # Kopf stops at once; told by its flag, it would wait 5 s for our sweeps to end
+            watch.cancel()  # at once; told by its flag, Kopf would wait 5 s for our sweeps to end
             await asyncio.wait([watch])
             return
         for task in done:
@@ -136,7 +136,11 @@ class App:
         return names if self.settings.shard.count == 1 else f"shard {self.settings.shard} of {names}"
 
     async def _watch(self) -> None:
-        ours = asyncio.all_tasks()
+        """Run Kopf until a part of it ends, or until cancelled.
+
+        Not by Kopf's own means: those wait for each of its tasks to heed its cancellation, and after a watch that
+        was refused (410) another one may not. The process would live on, and watch nothing.
+        """
         tasks = await kopf.spawn_tasks(
             registry=handlers.registry(self.settings.shard),
             settings=handlers.settings(),
@@ -148,7 +152,13 @@ class App:
             identity=cast("Any", "durafleet"),  # else Kopf asks for the user's name, which a pod's user does not have
         )
         stop_on_signals(self.stopping)  # Kopf has put its own in their place, and they would not tell us
-        await kopf.run_tasks(tasks, ignored=ours)
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        for task in done:
+            task.result()
 
     async def _await_crds(self) -> None:
         """Wait for the CRDs to be served: without them Kopf would watch nothing, in silence."""

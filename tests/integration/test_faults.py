@@ -186,8 +186,17 @@ async def test_what_a_watch_missed_that_was_told_it_is_too_old_is_seen(stage: St
     assert stage.deaths == deaths
 
 
-@pytest.mark.parametrize("signature", ["PATCH agentruns", "POST events", "PATCH agentruns/status"])
-async def test_who_is_told_to_come_again_later_comes_later(stage: Stage, signature: str):
+@pytest.mark.parametrize(
+    ("signature", "workflow_type", "state"),
+    [
+        ("PATCH agentruns", "Errand", "Completed"),
+        ("PATCH agentruns/status", "Errand", "Completed"),
+        ("POST events", "Linger", "Running"),  # whose one Event nothing else overtakes
+    ],
+)
+async def test_who_is_told_to_come_again_later_comes_later(
+    stage: Stage, signature: str, workflow_type: str, state: str
+):
     loop = asyncio.get_running_loop()
     asked: list[float] = []
 
@@ -196,8 +205,8 @@ async def test_who_is_told_to_come_again_later_comes_later(stage: Stage, signatu
         return OVERLOADED if len(asked) == 1 else None
 
     stage.script.at(signature, Moment.BEFORE, refuse_once, times=2)
-    await stage.create_run("once", "Errand", input="hello")
-    await stage.until_state("once", "Completed")
+    await stage.create_run("once", workflow_type, input="hello")
+    await stage.until_state("once", state)
     await until(lambda: len(asked) == 2, what="it has come again", within=30)
     assert asked[1] - asked[0] >= 3
 

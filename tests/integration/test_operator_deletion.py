@@ -39,12 +39,14 @@ def delete(fleet: Fleet, name: str, *flags: str) -> None:
 
 
 @pytest.mark.parametrize("cascade", ["foreground", "background", "orphan"])
-async def test_a_pruned_run_ends_its_workflow_however_it_is_deleted(running: Fleet, cascade: str):
-    created = running.create_run("pruned", "Wait")
-    await running.until_state("pruned", "Running")
-    delete(running, "pruned", f"--cascade={cascade}")
-    await running.until_gone("agentrun", "pruned")
-    assert (await running.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
+async def test_a_pruned_run_ends_its_workflow_however_it_is_deleted(fleet: Fleet, tmp_path: Path, cascade: str):
+    async with fleet.worker():
+        with operator_process(tmp_path, fleet.env()):  # a patient one: the workflow ends by itself
+            created = fleet.create_run("pruned", "Wait")
+            await fleet.until_state("pruned", "Running")
+            delete(fleet, "pruned", f"--cascade={cascade}")
+            await fleet.until_gone("agentrun", "pruned")
+    assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
 
 
 async def test_without_its_worker_a_deleted_run_is_terminated_after_its_grace(fleet: Fleet, tmp_path: Path):

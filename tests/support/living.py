@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from durafleet.kube.resources import RUNS
 from tests.support.errands import BEGUN, EFFECTS
@@ -219,7 +219,12 @@ async def _executions(servers: Servers) -> Counter[str]:
     found: Counter[str] = Counter()
     request = ListWorkflowExecutionsRequest(namespace="default", page_size=1000)
     while True:
-        answer = await servers.temporal.workflow_service.list_workflow_executions(request)
+        try:
+            answer = await servers.temporal.workflow_service.list_workflow_executions(request, retry=True)
+        except RPCError as error:
+            if error.status is RPCStatusCode.CANCELLED:  # the server ends each connection after 5 minutes
+                continue
+            raise
         found.update(info.execution.workflow_id for info in answer.executions)
         request.next_page_token = answer.next_page_token
         if not answer.next_page_token:
