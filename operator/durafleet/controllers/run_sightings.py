@@ -15,7 +15,7 @@ from durafleet.controllers.store import key_of
 from durafleet.controllers.tracker import Tracker
 from durafleet.controllers.world import World
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Execution, Place, Target, latest
+from durafleet.core.execution import Execution, Place, Target, latest, only_dated
 from durafleet.core.objects import Key, Run
 from durafleet.core.settled import SettledRun, is_news, is_of
 from durafleet.core.starting import run_key
@@ -87,9 +87,10 @@ class RunSightings:
             return None
         if is_news(execution, run):
             memory = self.remember(run)
-            believed = latest(memory.execution, execution)
-            if believed != memory.execution:
+            before, believed = memory.execution, latest(memory.execution, execution)
+            if believed != before:
                 memory.see(believed)
+            if not only_dated(before, believed):
                 self.look_again(run.key)
         return run.key
 

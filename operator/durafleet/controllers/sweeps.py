@@ -22,7 +22,10 @@ logger = logging.getLogger(__name__)
 IDLE_SWEEP_EVERY = 10.0
 """Seconds between sweeps while nothing is open: only a workflow that somebody resets can still turn up."""
 CLOSED_EVERY = 3
-"""Sweeps between queries by close time: they catch what ended without its worker's cooperation."""
+"""Sweeps between queries by close time: they catch what ended without its worker's cooperation.
+
+One that found something is followed by another at once: more have closed than the long-polls could tell of.
+"""
 TROUBLED_EVERY = 15
 LONGEST_BACKOFF = 30.0
 
@@ -48,6 +51,7 @@ class Sweeper:
         self._count = 0
         self._failures = 0
         self._last = self._progressed = self._closed = now()  # up to where the last queries looked
+        self._closing = False  # the last query by close time told of something
         self._troubled: frozenset[Key] = frozenset()
 
     async def run(self) -> None:
@@ -68,10 +72,11 @@ class Sweeper:
         if (await self._lane.link()).attributes:  # else the sweep by close time does it
             await self._look(progressed_since(self._progressed))
         self._progressed = started
-        if self._count % CLOSED_EVERY == 0:
+        if self._closing or self._count % CLOSED_EVERY == 0:
             if self._lane.ended:
                 await self._look(started_since(self._closed))
-            await self._look(closed_since(self._closed))
+            followed = set(self._lane.open)
+            self._closing = not followed.isdisjoint(await self._look(closed_since(self._closed)))
             self._closed = started
         if self._count % TROUBLED_EVERY == 0:
             await self._look_for_trouble()

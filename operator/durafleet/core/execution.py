@@ -117,6 +117,11 @@ def latest(before: Execution | None, seen: Execution) -> Execution:
     )
 
 
+def only_dated(before: Execution | None, after: Execution) -> bool:
+    """Tell whether all that is new is when it started: the answer to a start does not say it, each list does."""
+    return before is not None and replace(after, start_time=before.start_time) == before
+
+
 Place = tuple[str, str]
 """A Temporal namespace, whoever reaches it: address and name."""
 

@@ -1,6 +1,7 @@
 """Runs that were there before the operator: who looks at them, and when."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -11,8 +12,10 @@ from durafleet.controllers.runs import RunController
 from durafleet.controllers.sweeps import Sweeper
 from durafleet.controllers.world import World
 from durafleet.core.deployment import WorkerDefaults
-from durafleet.core.execution import Place
+from durafleet.core.execution import ExecutionStatus, Place
+from durafleet.core.starting import workflow_id
 from durafleet.core.targets import DefaultConnection
+from tests.support.builders import an_execution
 
 KEY = ("default", "hello")
 CREATED = "2026-11-23T12:00:00Z"
@@ -124,3 +127,17 @@ async def test_a_run_that_is_gone_is_expected_no_more(controller: RunController)
     controller.observe({"type": "DELETED", "object": an_open_run()})
     await controller.reconcile(KEY)
     assert place_of(controller) is None
+
+
+async def test_a_list_that_only_dates_what_is_known_marks_nothing(controller: RunController):
+    controller.observe({"type": None, "object": an_open_run()})
+    run = controller._world.runs.get(KEY)
+    assert run is not None
+    row = an_execution(workflow_id=workflow_id(run))
+    memory = controller.sightings.remember(run)
+    memory.see(replace(row, start_time=None))  # as the answer to a start tells it
+    controller.sightings.observe_execution(row, ("temporal:7233", "default"))
+    assert memory.execution == row
+    assert controller.sightings.backlog == 0
+    controller.sightings.observe_execution(replace(row, status=ExecutionStatus.PAUSED), ("temporal:7233", "default"))
+    assert controller.sightings.backlog == 1
