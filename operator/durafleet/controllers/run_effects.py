@@ -85,7 +85,7 @@ async def perform(world: World, run: Run, memory: Memory, action: RunAction) -> 
 
 def keep(world: World, memory: Memory, body: dict[str, Any]) -> None:
     """Keep an AgentRun as a write of ours has left it."""
-    memory.written.add(body["metadata"]["resourceVersion"])
+    memory.written.append(body["metadata"]["resourceVersion"])
     world.runs.put(body)
 
 

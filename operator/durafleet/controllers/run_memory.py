@@ -33,8 +33,8 @@ class Memory:
     unpausable: int | None = None
     started: bool = False
     visited: bool = False
-    brought: set[str] = field(default_factory=set)
-    written: set[str] = field(default_factory=set)
+    brought: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
 
     def enter(self) -> None:
         """Take in that the run is being worked on."""
@@ -46,7 +46,7 @@ class Memory:
         The echo of a write can come before its answer, so during a visit nobody can tell what is news.
         """
         self.visited = False
-        news = not self.brought <= self.written
+        news = any(version not in self.written for version in self.brought)
         self.brought.clear()
         self.written.clear()
         return news

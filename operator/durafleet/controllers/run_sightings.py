@@ -50,13 +50,13 @@ class RunSightings:
         What was there is not looked at one by one, if the census of its Temporal namespace will do.
         """
         key = key_of(event["object"])
-        before = self._world.runs.known(key)
+        before = self._world.runs.version(key)
         self._world.runs.observe(event)
-        if self._world.runs.known(key) is before:
+        if self._world.runs.version(key) == before:
             return
         run, memory = self._world.runs.get(key), self.memory.get(key)
         if run is not None and memory is not None and memory.visited:
-            memory.brought.add(run.resource_version)
+            memory.brought.append(run.resource_version)
             return
         listed = event.get("type") is None
         if run is None or not listed or self._knows(run) or not waits_for_census(run):
@@ -102,8 +102,8 @@ class RunSightings:
 
     def wake(self, *, tenant: str, worker: str | None = None) -> None:
         """Look again at the unfinished runs of a worker, or of a whole namespace."""
-        for run in self._world.runs:
-            concerned = run.namespace == tenant and worker in (None, run.spec.worker_ref.name)
+        for run in self._world.runs.of(tenant):
+            concerned = worker in (None, run.spec.worker_ref.name)
             if concerned and run.status.state not in TERMINAL and not self._still_expected(run):
                 self.look_again(run.key)
 

@@ -1,10 +1,11 @@
-"""The AgentRuns that are known: whole while something is to be done for them, a thin record afterwards."""
+"""The AgentRuns that are known: whole, but packed, while something may be to do for them; a thin record afterwards."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prometheus_client import Gauge
 
+from durafleet.controllers.packed_runs import PackedRuns
 from durafleet.controllers.store import Store, Versioned, key_of
 from durafleet.core.objects import Key, Run, read_run
 from durafleet.core.settled import SettledRun
@@ -16,7 +17,7 @@ class RunStore(Store[Run]):
     """AgentRuns. `get` and iteration know the whole ones only; a newer version makes a settled one whole again."""
 
     def __init__(self) -> None:
-        super().__init__(read_run)
+        super().__init__(read_run, objects=PackedRuns())
         self._settled: dict[Key, SettledRun] = {}
 
     def settled(self, key: Key) -> SettledRun | None:
@@ -26,6 +27,17 @@ class RunStore(Store[Run]):
     def known(self, key: Key) -> Run | SettledRun | None:
         """Return a run in whatever form it is kept."""
         return self._settled.get(key) or self._objects.get(key)
+
+    def version(self, key: Key) -> str | None:
+        """Return which version of a run is known; None if it is unknown."""
+        known = self.known(key)
+        return known.resource_version if known is not None else None
+
+    def of(self, namespace: str) -> Iterator[Run]:
+        """Go through the whole ones of a namespace."""
+        for key in [key for key in self._objects if key[0] == namespace]:
+            if (run := self._objects.get(key)) is not None:
+                yield run
 
     def settle(self, run: SettledRun) -> None:
         """Keep only this of a run. Nobody is told: to others it stays what it was."""

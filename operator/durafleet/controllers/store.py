@@ -1,7 +1,7 @@
 """The latest known object per key: fed by watches and by the answers to our own writes."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
@@ -28,9 +28,11 @@ class Store(Generic[T]):
         changed: is called with an object as it was and as it is; None where there was none, or is none.
     """
 
-    def __init__(self, read: Callable[[Mapping[str, Any]], T]) -> None:
+    def __init__(
+        self, read: Callable[[Mapping[str, Any]], T], *, objects: MutableMapping[Key, T] | None = None
+    ) -> None:
         self._read = read
-        self._objects: dict[Key, T] = {}
+        self._objects: MutableMapping[Key, T] = {} if objects is None else objects
         self.changed: Callable[[T | None, T | None], None] = lambda _before, _after: None
 
     def observe(self, event: Mapping[str, Any]) -> Key:
@@ -57,7 +59,9 @@ class Store(Generic[T]):
         return self._objects.get(key)
 
     def __iter__(self) -> Iterator[T]:
-        return iter(list(self._objects.values()))
+        for key in list(self._objects):  # one by one: all together they may take much memory
+            if (found := self._objects.get(key)) is not None:
+                yield found
 
     def __len__(self) -> int:
         return len(self._objects)

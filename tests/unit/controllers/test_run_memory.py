@@ -6,23 +6,23 @@ from durafleet.controllers.run_memory import Memory
 def test_an_echo_that_comes_before_the_answer_to_the_write_is_no_news():
     memory = Memory("uid")
     memory.enter()
-    memory.brought.add("7")
-    memory.written.add("7")
+    memory.brought.append("7")
+    memory.written.append("7")
     assert not memory.leave()
 
 
 def test_what_somebody_else_wrote_during_a_visit_is_news_after_it():
     memory = Memory("uid")
     memory.enter()
-    memory.written.add("7")
-    memory.brought.update(("7", "8"))
+    memory.written.append("7")
+    memory.brought += ["7", "8"]
     assert memory.leave()
 
 
 def test_each_visit_begins_with_nothing_brought():
     memory = Memory("uid")
     memory.enter()
-    memory.brought.add("8")
+    memory.brought.append("8")
     memory.leave()
     memory.enter()
     assert memory.visited

@@ -1,0 +1,87 @@
+"""AgentRuns that are kept packed: nothing of them is lost, however many are asked for in between."""
+
+from typing import Any
+
+import pytest
+
+from durafleet.controllers.packed_runs import WARM, PackedRuns
+from durafleet.core.objects import Run, read_run
+from tests.support.builders import a_run
+
+
+def a_body(**parts: Any) -> dict[str, Any]:
+    metadata = {
+        "namespace": "default",
+        "name": "hello",
+        "uid": "11111111-2222-3333-4444-555555555555",
+        "generation": 3,
+        "resourceVersion": "12",
+        "creationTimestamp": "2026-11-23T12:00:00Z",
+        "deletionTimestamp": "2026-11-23T13:00:00Z",
+        "finalizers": ["durafleet.dev/workflow", "example.com/other"],
+        "annotations": {"meta.helm.sh/release-name": "release"},
+    }
+    return {"metadata": metadata, **parts}
+
+
+SPEC: dict[str, Any] = {"workerRef": {"name": "support"}, "agent": "helper"}
+RUNNING = {
+    "observedGeneration": 1,
+    "state": "Running",
+    "startTime": "2026-11-23T12:00:01Z",
+    "conditions": [
+        {
+            "type": "Ready",
+            "status": "Unknown",
+            "observedGeneration": 1,
+            "lastTransitionTime": "2026-11-23T12:00:01Z",
+            "reason": "Running",
+            "message": "Läuft.",
+        }
+    ],
+    "workflow": {"id": "w", "runId": "r", "namespace": "default", "taskQueue": "q", "type": "Wait"},
+}
+
+
+def cold(run: Run) -> Run:
+    """Put a run in, ask for so many others that it is no longer warm, and take it out."""
+    runs = PackedRuns()
+    runs[run.key] = run
+    for number in range(WARM):
+        runs["other", str(number)] = run
+    return runs[run.key]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        SPEC,
+        {**SPEC, "input": {"absent": None, "list": [1, 2.5, None, True], "text": "Grüße \u2028 \U0001f600"}},
+        {**SPEC, "input": "12", "timeouts": {"workflow": "90m"}, "limits": {"turns": 3}, "priority": 2},
+        {
+            **SPEC,
+            "stop": "Cancel",
+            "retry": {"token": "again"},
+            "deletionPolicy": "Abandon",
+            "ttlSecondsAfterFinished": 0,
+        },
+    ],
+    ids=["little", "a structured input", "text that reads as a number", "controls"],
+)
+@pytest.mark.parametrize("status", [{}, RUNNING], ids=["new", "running"])
+def test_a_packed_run_is_what_it_was(spec: dict[str, Any], status: dict[str, Any]):
+    run = read_run(a_body(spec=spec, status=status))
+    assert cold(run) == run
+    assert cold(run).spec.wire() == run.spec.wire()
+    assert cold(run).status.wire() == run.status.wire()
+
+
+def test_what_is_replaced_or_dropped_is_so_at_once():
+    runs = PackedRuns()
+    old, new = a_run(resource_version="1"), a_run(resource_version="2")
+    runs[old.key] = old
+    runs[new.key] = new
+    assert runs[old.key] == new
+    assert len(runs) == 1
+    assert runs.pop(old.key) == new
+    assert runs.get(old.key) is None
