@@ -19,7 +19,7 @@ from bench.workload import TASK_QUEUE
 from dev.cluster import Cluster
 from dev.cluster.host import node_pid
 from dev.cluster.layout import ROOT
-from durafleet.kube.resources import WORKERS, Resource
+from durafleet.kube.resources import RUNS, WORKERS, Resource
 from tests.support.kube_api import KubeApi, kube_api
 from tests.support.temporal import free_port
 
@@ -75,6 +75,13 @@ class Ground:
         for namespace in namespaces:
             await self.kube.create(NAMESPACES, {"metadata": {"name": namespace}})
             await self.kube.create(WORKERS, {"metadata": {"name": FLEET, "namespace": namespace}, "spec": spec})
+
+    async def clear(self, namespaces: Sequence[str]) -> None:
+        """Delete the AgentRuns of a measurement, so that the next one finds none: nothing may be open any more."""
+        for namespace in namespaces:
+            path = f"/apis/{RUNS.api_version}/namespaces/{namespace}/{RUNS.plural}"
+            async with self.kube.session.delete(path) as answer:
+                answer.raise_for_status()
 
 
 @asynccontextmanager

@@ -34,6 +34,7 @@ async def stage(
         async with load.watching(ground) as seen:
             await warm_up(ground, seen, names[0])
             yield names, operator, seen
+            await ground.clear(names)
 
 
 async def until_ready(operator: Operator, *, within: float = 60) -> None:
@@ -79,7 +80,9 @@ async def floor(ground: Ground, *, runs: int, in_flight: int) -> Figures:
     out, _ = await process.communicate()
     if process.returncode:
         raise RuntimeError(f"the floor script failed with exit code {process.returncode}")
-    return {**json.loads(out), "in_flight": in_flight, "cpu_ms_per_run": per_run(usage.cpu(), runs)}
+    figures = {**json.loads(out), "in_flight": in_flight, "cpu_ms_per_run": per_run(usage.cpu(), runs)}
+    await ground.clear([namespace])
+    return figures
 
 
 async def harness(ground: Ground, *, runs: int) -> Figures:
@@ -89,7 +92,9 @@ async def harness(ground: Ground, *, runs: int) -> Figures:
     async with load.watching(ground) as seen:
         usage = Usage(ground.pids())
         await load.burst(ground, seen, load.keys_of(namespace, runs))
-        return {"creates_per_s": round(runs / usage.seconds, 1), "cpu_ms_per_run": per_run(usage.cpu(), runs)}
+        figures = {"creates_per_s": round(runs / usage.seconds, 1), "cpu_ms_per_run": per_run(usage.cpu(), runs)}
+    await ground.clear([namespace])  # or the next operator starts them all
+    return figures
 
 
 async def burst(ground: Ground, *, runs: int) -> Figures:

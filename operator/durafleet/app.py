@@ -16,6 +16,7 @@ from durafleet import handlers
 from durafleet.callbacks import CallbackReceiver
 from durafleet.config import Settings
 from durafleet.controllers.connections import ConnectionController
+from durafleet.controllers.first_look import look_on
 from durafleet.controllers.hints import take_hint
 from durafleet.controllers.leadership import LEADER, Leadership
 from durafleet.controllers.runs import RunController
@@ -152,8 +153,11 @@ class App:
             identity=cast("Any", "durafleet"),  # else Kopf asks for the user's name, which a pod's user does not have
         )
         stop_on_signals(self.stopping)  # Kopf has put its own in their place, and they would not tell us
+        scope = self.settings.watch_namespaces
+        looking = look_on(self.runs, self.world.kube, namespaces=scope, shard=self.settings.shard)
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            async with _running(looking):
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()

@@ -34,6 +34,7 @@ class RunSightings:
         memory: what was observed of each run that is not settled.
         tracker: follows the open workflows.
         admission: who holds a place, and who stands in line.
+        listed: how many AgentRuns the watches have brought that were there before them.
     """
 
     def __init__(self, world: World, queue: KeyedQueue[Key]) -> None:
@@ -42,6 +43,7 @@ class RunSightings:
         self.memory: dict[Key, Memory] = {}
         self.tracker = Tracker(world, self)
         self.admission = Admission(workers=world.workers.get, wake=self.look_again)
+        self.listed = 0
         self._unplaced: set[Key] = set()  # whose connection is not listed yet
 
     def observe(self, event: Mapping[str, Any]) -> None:
@@ -50,6 +52,8 @@ class RunSightings:
         What was there is not looked at one by one, if the census of its Temporal namespace will do.
         """
         key = key_of(event["object"])
+        listed = event.get("type") is None
+        self.listed += listed
         before = self._world.runs.version(key)
         self._world.runs.observe(event)
         if self._world.runs.version(key) == before:
@@ -58,7 +62,6 @@ class RunSightings:
         if run is not None and memory is not None and memory.visited:
             memory.brought.append(run.resource_version)
             return
-        listed = event.get("type") is None
         if run is None or not listed or self._knows(run) or not waits_for_census(run):
             self.look_again(key)
         elif not self._expect(run):

@@ -1,21 +1,24 @@
 """Runs that were there before the operator: who looks at them, and when."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from durafleet.controllers import run_sightings
+from durafleet.controllers import first_look, run_sightings
 from durafleet.controllers.census import Census
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.sweeps import Sweeper
 from durafleet.controllers.world import World
 from durafleet.core.deployment import WorkerDefaults
 from durafleet.core.execution import ExecutionStatus, Place
+from durafleet.core.sharding import Shard
 from durafleet.core.starting import workflow_id
 from durafleet.core.targets import DefaultConnection
 from tests.support.builders import an_execution
+from tests.support.waiting import until
 
 KEY = ("default", "hello")
 CREATED = "2026-11-23T12:00:00Z"
@@ -120,6 +123,29 @@ async def test_it_is_looked_at_without_its_connection_if_that_does_not_come(
     monkeypatch.setattr(run_sightings, "LISTING", 0.0)
     controller.observe({"type": None, "object": an_open_run(connection="own")})
     assert controller.sightings.backlog == 1
+
+
+async def test_a_run_that_is_created_while_a_long_list_is_gone_through_is_found_before_its_end(
+    controller: RunController, monkeypatch: pytest.MonkeyPatch
+):
+    new = a_body("AgentRun", {"workerRef": {"name": "support"}, "workflowType": "Wait"}, name="new")
+    asked: list[str | None] = []
+
+    async def list_new(
+        _kube: Any, _resource: Any, namespace: str | None, **query: str
+    ) -> AsyncIterator[dict[str, Any]]:
+        asked.append(query["fieldSelector"])
+        yield new
+
+    monkeypatch.setattr(first_look, "list_all", list_new)
+    monkeypatch.setattr(first_look, "EVERY", 0.01)
+    looking = asyncio.create_task(first_look.look_on(controller, cast("Any", None), namespaces=[], shard=Shard()))
+    await asyncio.sleep(0)  # it begins
+    for version in range(first_look.MANY):
+        controller.observe({"type": None, "object": an_open_run(version=version + 1)})
+    await until(lambda: controller.sightings.backlog == 1, what="the new run waits for its start")
+    await looking  # it ends by itself once nothing more is listed
+    assert asked == ["status.state="]
 
 
 async def test_a_run_that_is_gone_is_expected_no_more(controller: RunController):
