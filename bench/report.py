@@ -60,6 +60,8 @@ def budget_table(summary: Mapping[str, float]) -> list[str]:
     """Return the table of budgets as Markdown lines."""
     lines = ["| measure | budget | measured | |", "|---|---|---|---|"]
     for budget in BUDGETS:
+        if budget.figure not in summary:
+            continue  # of growth: not in the quick look
         value = summary[budget.figure]
         kept = "kept" if budget.kept(value) else "**missed**"
         lines.append(f"| {budget.what} | {budget.words} | {_number(value)} {budget.unit} | {kept} |")
@@ -168,12 +170,12 @@ def _growth(results: Results) -> list[str]:
         return []
     lines = ["## Growth", "", "What it costs that many AgentRuns exist.", "", "![growth](growth.svg)", ""]
     keys = ("idle_cpu_percent", "idle_temporal_rpc_per_s", "rss_mib", "start_p50_ms", "terminal_p50_ms",
-            "restart_ready_s", "restart_first_start_s", "restart_all_known_s")  # fmt: skip
+            "restart_ready_s", "restart_first_start_s", "restart_meanwhile_start_s", "restart_all_known_s")  # fmt: skip
     lines += ["| AgentRuns | idle CPU, % | Temporal calls/s | memory, MiB | start p50, ms | terminal p50, ms "
-              "| restart: ready, s | new run started, s | all known, s |", "|" + "---|" * 9]  # fmt: skip
+              "| restart: ready, s | new run started, s | one created while it reads, s | all known, s |", "|" + "---|" * 10]  # fmt: skip
     for kind in ("open", "terminal"):
         for row in results.get(kind, ()):
-            cells = " | ".join(_number(row[key]) for key in keys)
+            cells = " | ".join(_number(row.get(key, math.nan)) for key in keys)
             lines.append(f"| {row[kind]} {kind} | {cells} |")
     return [*lines, ""]
 
