@@ -172,7 +172,8 @@ def _growth(results: Results) -> list[str]:
     keys = ("idle_cpu_percent", "idle_temporal_rpc_per_s", "rss_mib", "start_p50_ms", "terminal_p50_ms",
             "restart_ready_s", "restart_first_start_s", "restart_meanwhile_start_s", "restart_all_known_s")  # fmt: skip
     lines += ["| AgentRuns | idle CPU, % | Temporal calls/s | memory, MiB | start p50, ms | terminal p50, ms "
-              "| restart: ready, s | new run started, s | one created while it reads, s | all known, s |", "|" + "---|" * 10]  # fmt: skip
+              "| restart: ready, s | new run started, s | one created while it reads, s "
+              "| all known, s |", "|" + "---|" * 10]  # fmt: skip
     for kind in ("open", "terminal"):
         for row in results.get(kind, ()):
             cells = " | ".join(_number(row.get(key, math.nan)) for key in keys)
