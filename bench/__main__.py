@@ -2,7 +2,7 @@
 
 The quick look prints its summary and writes bench/results/quick.json; it makes every kind of measurement but
 those of growth, of many tenants and of the cliff. `--only` makes single steps of the whole: paired (floor,
-burst, arrivals), ratchet, tenants, open, terminal, memory; what an earlier run measured of the rest stays.
+burst, arrivals), ratchet, tenants, neighbour, open, terminal, memory; what an earlier run measured of the rest stays.
 """
 
 import argparse

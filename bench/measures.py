@@ -145,6 +145,28 @@ async def arrivals(ground: Ground, *, rate: float, seconds: float) -> Figures:
         }
 
 
+async def neighbour(ground: Ground, *, runs: int) -> Figures:
+    """Let one namespace create runs all at once, and another one a run a second until those have ended."""
+    async with stage(ground, namespaces=2) as (names, _, seen):
+        crowd, singles = load.keys_of(names[0], runs), list[load.Key]()
+        creating = asyncio.create_task(load.burst(ground, seen, crowd))
+        while not all(key in seen.ended for key in crowd):
+            singles.append((names[1], f"single-{len(singles)}"))
+            await load.create(ground, seen, singles[-1])
+            await asyncio.sleep(1)
+        await creating
+        await seen.until_ended(singles, within=60)
+        verdict = await witnesses.judge(ground, seen, singles)
+        crowded = (await witnesses.judge(ground, seen, crowd)).summary()
+        return {
+            **verdict.summary(),
+            "runs": runs,
+            "singles": len(singles),
+            "start_most_ms": round(max(verdict.start_ms), 2),
+            "crowd": crowded,
+        }
+
+
 async def idle(ground: Ground, *, open_runs: int, seconds: float) -> Figures:
     """Let a few runs stay open and do nothing, for an operator that has found them there: none is young to it."""
     async with stage(ground) as (names, operator, seen):

@@ -23,6 +23,7 @@ class Plan:
         ratchet: arrivals a second, raised until the operator falls behind.
         growth: numbers of AgentRuns that exist.
         tenants: namespaces and runs in each, of the rival's load.
+        neighbour: runs that one namespace creates at once, beside another's single ones.
         in_memory: also on a Temporal without a file.
     """
 
@@ -33,6 +34,7 @@ class Plan:
     ratchet: tuple[int, ...] = ()
     growth: tuple[int, ...] = ()
     tenants: tuple[int, int] | None = None
+    neighbour: int = 0
     in_memory: bool = False
     idle_open: int = 20
     idle_seconds: float = 20.0
@@ -47,6 +49,7 @@ FULL = Plan(
     ratchet=(10, 20, 30, 40, 50, 60, 80),
     growth=(1_000, 5_000, 10_000, 20_000),
     tenants=(rival.NAMESPACES, rival.RUNS_EACH),
+    neighbour=5_000,
     in_memory=True,
 )
 FLOOR_IN_FLIGHT = (16, 64)
@@ -69,6 +72,7 @@ class Bench:
             "paired": self._paired,
             "ratchet": self._ratchet,
             "tenants": self._tenants,
+            "neighbour": self._neighbour,
             "open": self._open,
             "terminal": self._terminal,
             "memory": self._in_memory,
@@ -124,6 +128,11 @@ class Bench:
                     await rival.many_tenants(there, memory_mib=limit, patience=600, namespaces=namespaces, each=each)
                 )
             self.note("tenants", found)
+
+    async def _neighbour(self) -> None:
+        if self.plan.neighbour:
+            async with self._ground() as there:
+                self.note("neighbour", await measures.neighbour(there, runs=self.plan.neighbour))
 
     async def _open(self) -> None:
         if self.plan.growth:

@@ -95,6 +95,7 @@ def _page(results: Results, summary: Mapping[str, float]) -> list[str]:
         "",
         *_harness(results),
         *_tenants(results.get("tenants", ())),
+        *_neighbour(results),
         *_ratchet(results.get("ratchet", ())),
         *_growth(results),
     ]
@@ -163,6 +164,21 @@ def _ratchet(rows: Sequence[Any]) -> list[str]:
     lines += ["| arrivals/s | start p50, ms | start p99 | terminal p50 | terminal p99 |", "|---|---|---|---|---|"]
     lines += ["| " + " | ".join(_number(row[key]) for key in keys) + " |" for row in rows]
     return [*lines, ""]
+
+
+def _neighbour(results: Results) -> list[str]:
+    if "neighbour" not in results:
+        return []
+    found = results["neighbour"]
+    return [
+        "## A neighbour's burst",
+        "",
+        f"{found['runs']} runs of one namespace at once, and meanwhile one a second of another ({found['singles']}): "
+        f"from create to start, those took {_number(found['start_p50_ms'])} ms (p50), "
+        f"{_number(found['start_p99_ms'])} ms (p99) and {_number(found['start_most_ms'])} ms at most; "
+        f"the crowd {_number(found['crowd']['start_p50_ms'])} ms (p50).",
+        "",
+    ]
 
 
 def _growth(results: Results) -> list[str]:
