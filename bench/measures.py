@@ -150,7 +150,8 @@ async def neighbour(ground: Ground, *, runs: int) -> Figures:
     async with stage(ground, namespaces=2) as (names, _, seen):
         crowd, singles = load.keys_of(names[0], runs), list[load.Key]()
         creating = asyncio.create_task(load.burst(ground, seen, crowd))
-        while not all(key in seen.ended for key in crowd):
+        deadline = time.monotonic() + 600
+        while time.monotonic() < deadline and not all(key in seen.ended for key in crowd):
             singles.append((names[1], f"single-{len(singles)}"))
             await load.create(ground, seen, singles[-1])
             await asyncio.sleep(1)
