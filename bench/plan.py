@@ -83,8 +83,9 @@ class Bench:
         return self.results
 
     def note(self, name: str, value: Any) -> None:
-        """Keep a result, and show it."""
+        """Keep a result with the commit that it is of, and show it."""
         self.results[name] = value
+        self.results.setdefault("commits", {})[name] = self.results["circumstances"]["commit"]
         print(f"{name}: {json.dumps(value)}", file=sys.stderr, flush=True)
 
     async def _paired(self) -> None:

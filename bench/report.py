@@ -79,6 +79,7 @@ def _page(results: Results, summary: Mapping[str, float]) -> list[str]:
         "(SQLite, write-ahead log); a workflow that returns at once; medians over the rounds. What each measurement "
         "does: [bench/](../).",
         "",
+        *_elsewhere(results),
         *budget_table(summary),
         "",
         f"Idle figures: with {summary['idle_open_runs']:.0f} open runs.",
@@ -99,6 +100,13 @@ def _page(results: Results, summary: Mapping[str, float]) -> list[str]:
         *_ratchet(results.get("ratchet", ())),
         *_growth(results),
     ]
+
+
+def _elsewhere(results: Results) -> list[str]:
+    """Say which parts are of another commit; each part can be measured alone."""
+    here = results["circumstances"]["commit"]
+    others = [f"{name} at {commit}" for name, commit in results.get("commits", {}).items() if commit != here]
+    return [f"Measured at other commits: {', '.join(others)}.", ""] if others else []
 
 
 def _rounds(title: str, rounds: Sequence[Any]) -> list[str]:

@@ -80,6 +80,12 @@ def test_the_page_and_the_figures_are_written_together(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "full.json").read_text())["summary"]["runs_per_s"] == 40.0
 
 
+def test_the_page_says_what_was_measured_at_another_commit(tmp_path: Path) -> None:
+    found = results(a_round(), commits={"rounds": "abc", "ratchet": "def5678"})
+    report.write(found, tmp_path, name="full", page=True)
+    assert "Measured at other commits: ratchet at def5678." in (tmp_path / "README.md").read_text()
+
+
 @pytest.mark.parametrize(("values", "expected"), [([], math.nan), ([7.0], 7.0), (list(range(1, 201)), 198.0)])
 def test_percentiles_are_by_nearest_rank(values: list[float], expected: float) -> None:
     assert percentile(values, 99) == pytest.approx(expected, nan_ok=True)
