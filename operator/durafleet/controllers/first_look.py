@@ -10,7 +10,7 @@ the watches are through.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from durafleet.api.lifecycle import TERMINAL
@@ -37,13 +37,7 @@ UNFINISHED = ",".join(f"status.state!={state}" for state in sorted(TERMINAL))
 
 async def look_first(world: World, runs: RunController, *, namespaces: Sequence[str], shard: Shard) -> None:
     """Take in connections, workers, and then the AgentRuns that are new. What fails here, the watches make good."""
-    try:
-        for namespace in namespaces or (None,):
-            await _look(world, runs, namespace, shard)
-    except DurafleetError as error:
-        logger.warning("the first look failed; the watches will see to it: %s", error)
-    except Exception:  # nor must a bug in what only makes haste keep the watches from beginning
-        logger.exception("the first look broke; the watches will see to it")
+    await _try(lambda namespace: _look(world, runs, namespace, shard), namespaces)
 
 
 async def look_on(runs: RunController, kube: KubeClient, *, namespaces: Sequence[str], shard: Shard) -> None:
@@ -56,11 +50,17 @@ async def look_on(runs: RunController, kube: KubeClient, *, namespaces: Sequence
             idle += 1
             continue
         idle = 0
-        try:
-            for namespace in namespaces or (None,):
-                await _look_for_new(runs, kube, namespace, shard)
-        except DurafleetError as error:
-            logger.info("a further look failed; the watches will see to it: %s", error)
+        await _try(lambda namespace: _look_for_new(runs, kube, namespace, shard), namespaces)
+
+
+async def _try(look: Callable[[str | None], Awaitable[None]], namespaces: Sequence[str]) -> None:
+    try:
+        for namespace in namespaces or (None,):
+            await look(namespace)
+    except DurafleetError as error:
+        logger.warning("a look for new runs failed; the watches will see to it: %s", error)
+    except Exception:  # nor must a bug in what only makes haste keep the watches from beginning
+        logger.exception("a look for new runs broke; the watches will see to it")
 
 
 async def _look(world: World, runs: RunController, namespace: str | None, shard: Shard) -> None:

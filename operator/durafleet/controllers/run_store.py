@@ -17,7 +17,8 @@ class RunStore(Store[Run]):
     """AgentRuns. `get` and iteration know the whole ones only; a newer version makes a settled one whole again."""
 
     def __init__(self) -> None:
-        super().__init__(read_run, objects=PackedRuns())
+        self._whole = PackedRuns()
+        super().__init__(read_run, objects=self._whole)
         self._settled: dict[Key, SettledRun] = {}
 
     def settled(self, key: Key) -> SettledRun | None:
@@ -26,22 +27,22 @@ class RunStore(Store[Run]):
 
     def known(self, key: Key) -> Run | SettledRun | None:
         """Return a run in whatever form it is kept."""
-        return self._settled.get(key) or self._objects.get(key)
+        return self._settled.get(key) or self._whole.get(key)
 
     def version(self, key: Key) -> str | None:
         """Return which version of a run is known; None if it is unknown."""
-        known = self.known(key)
+        known = self._known(key)
         return known.resource_version if known is not None else None
 
     def of(self, namespace: str) -> Iterator[Run]:
         """Go through the whole ones of a namespace."""
-        for key in [key for key in self._objects if key[0] == namespace]:
-            if (run := self._objects.get(key)) is not None:
+        for key in [key for key in self._whole if key[0] == namespace]:
+            if (run := self._whole.get(key)) is not None:
                 yield run
 
     def settle(self, run: SettledRun) -> None:
         """Keep only this of a run. Nobody is told: to others it stays what it was."""
-        self._objects.pop(run.key, None)
+        self._whole.pop(run.key, None)
         self._settled[run.key] = run
 
     def take_up(self, body: Mapping[str, Any]) -> None:
@@ -54,7 +55,7 @@ class RunStore(Store[Run]):
         super().drop(key)
 
     def _known(self, key: Key) -> Versioned | None:
-        return self._settled.get(key) or super()._known(key)
+        return self._settled.get(key) or self._whole.packed(key)
 
     def _keep(self, key: Key, body: Mapping[str, Any]) -> bool:
         before = self.known(key)
