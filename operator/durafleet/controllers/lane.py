@@ -86,6 +86,11 @@ class Lane:
         return not self._way_of
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing is open, as far as is known: at most, somebody may reset what has ended."""
+        return not (self.open or self.expected)
+
+    @property
     def ways(self) -> list[Target]:
         """The connections that lead here, the operator's own first."""
         return sorted(self._ways, key=lambda way: way.connection is not None)

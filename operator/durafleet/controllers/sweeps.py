@@ -25,6 +25,7 @@ CLOSED_EVERY = 3
 """Sweeps between queries by close time: they catch what ended without its worker's cooperation.
 
 One that found something is followed by another at once: more have closed than the long-polls could tell of.
+While nothing is open each sweep asks: there are few, and only they tell of a reset.
 """
 TROUBLED_EVERY = 15
 LONGEST_BACKOFF = 30.0
@@ -72,7 +73,7 @@ class Sweeper:
         if (await self._lane.link()).attributes:  # else the sweep by close time does it
             await self._look(progressed_since(self._progressed))
         self._progressed = started
-        if self._closing or self._count % CLOSED_EVERY == 0:
+        if self._closing or self._lane.idle or self._count % CLOSED_EVERY == 0:
             if self._lane.ended:
                 await self._look(started_since(self._closed))
             followed = set(self._lane.open)
@@ -142,7 +143,7 @@ class Sweeper:
     async def _until_due(self, delay: float) -> None:
         """Wait for the next sweep: longer while nothing is open, but only until something is."""
         await asyncio.sleep(delay)
-        if not (self._lane.open or self._lane.expected):
+        if self._lane.idle:
             self._lane.busy.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lane.busy.wait(), IDLE_SWEEP_EVERY)

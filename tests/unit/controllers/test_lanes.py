@@ -77,7 +77,13 @@ class SweptEnough(BaseException):
 
 
 @pytest.fixture
-def sweep(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def queries() -> list[str]:
+    """What the sweeps asked for."""
+    return []
+
+
+@pytest.fixture
+def sweep(monkeypatch: pytest.MonkeyPatch, queries: list[str]) -> Callable[..., Any]:
     """Sweep a lane so many times without waiting; `answer` is what lists give."""
 
     async def run(lane: Lane, *, times: int, answer: Exception | None = None, now: datetime = NOON) -> list[Place]:
@@ -90,7 +96,8 @@ def sweep(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             if left == 0:
                 raise SweptEnough
 
-        async def listing(_link: Any, _query: str) -> Any:
+        async def listing(_link: Any, query: str) -> Any:
+            queries.append(query)
             if answer is not None:
                 raise answer
             for execution in ():
@@ -137,6 +144,24 @@ async def test_what_the_limit_has_changed_is_told_once_it_matters_and_once_it_is
     assert lane.pace.interval == 4
     assert await sweep(lane, times=20) == [TARGET.place]
     assert lane.pace.interval == 1
+
+
+async def test_while_nothing_is_open_each_sweep_looks_for_what_somebody_has_reset(
+    owner: FakeOwner, queries: list[str], sweep: Callable[..., Any]
+):
+    lane = a_lane(owner, FakePool())
+    lane.watch_ended(("red", "ended"), OWN)
+    await sweep(lane, times=3)
+    assert sum(query.startswith("CloseTime") for query in queries) == 3
+    assert sum(query.startswith("StartTime") for query in queries) == 3
+
+
+async def test_while_runs_are_open_not_each_sweep_asks_by_close_time(
+    owner: FakeOwner, queries: list[str], sweep: Callable[..., Any]
+):
+    lane = a_lane(owner, FakePool(), ("open", OWN))
+    await sweep(lane, times=6)
+    assert sum(query.startswith("CloseTime") for query in queries) == 2
 
 
 async def test_what_is_expected_hears_of_an_outage_and_not_of_its_end(owner: FakeOwner, sweep: Callable[..., Any]):
