@@ -38,6 +38,11 @@ class Taken(Generic[K]):
     since: float
 
 
+def share_of(concurrency: int) -> int:
+    """Return how much of what can be done at once one namespace may have: nearly all, never all."""
+    return max(concurrency - max(concurrency // 8, 1), 1)
+
+
 class Waiting(Generic[K]):
     """Keys that wait, each at most once.
 

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from durafleet.controllers.fairness import Band, Taken, Waiting
+from durafleet.controllers.fairness import Band, Taken, Waiting, share_of
 from durafleet.errors import Conflict, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -39,11 +39,6 @@ def backoff(failures: int) -> float:
     """Return the seconds to wait after so many failures in a row: doubling, half of it random."""
     ceiling = min(FIRST_DELAY * 2 ** (failures - 1), LONGEST_DELAY)
     return float(ceiling) * (0.5 + random.random() / 2)  # noqa: S311 - jitter, not a secret
-
-
-def share_of(concurrency: int) -> int:
-    """Return how much of a queue's concurrency one namespace may have: nearly all, never all."""
-    return max(concurrency - max(concurrency // 8, 1), 1)
 
 
 class KeyedQueue(Generic[K]):

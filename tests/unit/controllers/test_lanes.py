@@ -206,35 +206,113 @@ def polled(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Execution], A
     return answer
 
 
-async def _never(_: Execution) -> None:
-    await asyncio.Event().wait()
+@dataclass
+class Polling:
+    """Long-polls that hang until they are ended, and whom they are for.
+
+    Attributes:
+        begun: in the order in which they were begun.
+    """
+
+    begun: list[Key] = field(default_factory=list)
+    ends: dict[Key, asyncio.Event] = field(default_factory=dict)
+
+    async def hang(self, execution: Execution) -> Close:
+        key = (execution.workflow_id, execution.run_id)
+        self.begun.append(key)
+        self.ends[key] = asyncio.Event()
+        await self.ends[key].wait()
+        return Close(status=ExecutionStatus.COMPLETED, time=NOON, outcome=Outcome())
+
+    def follow(self, lane: Lane, polls: FastLane, *keys: Key) -> None:
+        """Follow executions whose ids are the names of the runs, so that it shows whose turn it is."""
+        for tenant, name in keys:
+            target = replace(OWN, tenant=tenant)
+            lane.watch((tenant, name), target, Followed(an_execution(workflow_id=tenant, run_id=name, type="Mine"), 1))
+            polls.follow((tenant, name), target, anew=False)
+
+    async def end(self, *keys: Key) -> None:
+        for key in keys:
+            self.ends[key].set()
+        await settled()
 
 
-async def test_no_more_runs_are_polled_than_the_bound(
+async def settled() -> None:
+    """Let all that can go on go on."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def reds(*numbers: int) -> list[Key]:
+    return [("red", f"r{number}") for number in numbers]
+
+
+async def test_no_more_runs_are_polled_than_the_bound_and_no_tenant_has_all(
     owner: FakeOwner, polled: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ):
-    begun: list[str] = []
-
-    async def note(execution: Execution) -> None:
-        begun.append(execution.run_id)
-        await _never(execution)
-
-    polled(note)
     monkeypatch.setattr(fast_lane, "LONG_POLLS", 3)
-    lane = a_lane(owner, FakePool(), *((f"r{number}", OWN) for number in range(5)))
+    polling, lane = Polling(), a_lane(owner, FakePool())
+    polled(polling.hang)
     polls = FastLane(lane, cast("Any", FakePool()))
-    for number in range(5):
-        polls.follow(("red", f"r{number}"), OWN, anew=False)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert len(begun) == 3
+    polling.follow(lane, polls, *reds(0, 1, 2, 3))
+    await settled()
+    assert polling.begun == reds(0, 1)
+    polling.follow(lane, polls, ("blue", "one"), ("blue", "two"))
+    await settled()
+    assert polling.begun == [*reds(0, 1), ("blue", "one")]
+
+
+async def test_who_waits_longest_is_polled_next(
+    owner: FakeOwner, polled: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fast_lane, "LONG_POLLS", 3)
+    polling, lane = Polling(), a_lane(owner, FakePool())
+    polled(polling.hang)
+    polls = FastLane(lane, cast("Any", FakePool()))
+    polling.follow(lane, polls, *reds(0, 1, 2, 3, 4, 5))
+    await settled()
+    await polling.end(*reds(1))
+    assert polling.begun == reds(0, 1, 2)
+    polls.leave(("red", "r3"))
     polls.leave(("red", "r0"))
-    polls.follow(("red", "r4"), OWN, anew=False)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert len(begun) == 4
-    for number in range(5):
-        polls.leave(("red", f"r{number}"))
+    await settled()
+    assert polling.begun == reds(0, 1, 2, 4)
+
+
+async def test_who_is_young_no_more_when_its_turn_comes_is_left_to_the_sweep(
+    owner: FakeOwner, polled: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fast_lane, "LONG_POLLS", 1)
+    polling, lane = Polling(), a_lane(owner, FakePool())
+    polled(polling.hang)
+    polls = FastLane(lane, cast("Any", FakePool()))
+    polling.follow(lane, polls, *reds(0))
+    monkeypatch.setattr(fast_lane, "YOUNG", 0.0)
+    polling.follow(lane, polls, *reds(1))
+    await settled()
+    await polling.end(*reds(0))
+    assert polling.begun == reds(0)
+
+
+async def test_who_waits_for_a_long_poll_gives_way_too_where_the_server_refuses_them(
+    owner: FakeOwner, polled: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fast_lane, "LONG_POLLS", 1)
+    asked: list[str] = []
+
+    async def refuse(execution: Execution) -> None:
+        asked.append(execution.run_id)
+        raise Throttled("too many")
+
+    lane = a_lane(owner, FakePool())
+    polled(refuse)
+    polls = FastLane(lane, cast("Any", FakePool()))
+    Polling().follow(lane, polls, *reds(0, 1, 2, 3))
+    await settled()
+    assert asked == ["r0"]
+    Polling().follow(lane, polls, *reds(4))
+    await settled()
+    assert asked == ["r0", "r4"]
 
 
 async def _polled_once(lane: Lane, execution: Execution) -> None:
@@ -242,8 +320,7 @@ async def _polled_once(lane: Lane, execution: Execution) -> None:
     lane.watch(key, OWN, Followed(execution, 1))
     polls = FastLane(lane, cast("Any", FakePool()))
     polls.follow(key, OWN, anew=False)
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await settled()
 
 
 async def test_a_long_poll_that_the_server_refuses_gives_way_to_the_sweep(
