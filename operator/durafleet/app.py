@@ -22,9 +22,9 @@ from durafleet.controllers.leadership import LEADER, Leadership
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.workers import WorkerController
 from durafleet.controllers.world import World
-from durafleet.core.controls import OPERATOR_IDENTITY
-from durafleet.core.deployment import WorkerDefaults
-from durafleet.core.targets import DefaultConnection
+from durafleet.core.connections.targets import DefaultConnection
+from durafleet.core.runs.controls import OPERATOR_IDENTITY
+from durafleet.core.workers.deployment import WorkerDefaults
 from durafleet.errors import DurafleetError, NotFound
 from durafleet.fence import FENCE, now
 from durafleet.health import Health

@@ -14,7 +14,7 @@ from enum import StrEnum
 from aiohttp import web
 from prometheus_client import Counter
 
-from durafleet.core.callbacks import PATH, SIGNATURE_HEADER, WORKFLOW_HEADER, CallbackAddress
+from durafleet.core.runs.callbacks import PATH, SIGNATURE_HEADER, WORKFLOW_HEADER, CallbackAddress
 
 
 class Outcome(StrEnum):

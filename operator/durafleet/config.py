@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from durafleet.core.callbacks import CallbackAddress
-from durafleet.core.sharding import Shard
+from durafleet.core.leading.sharding import Shard
+from durafleet.core.runs.callbacks import CallbackAddress
 from durafleet.errors import ConfigurationError
 
 

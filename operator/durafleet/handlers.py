@@ -15,8 +15,8 @@ from durafleet.controllers.first_look import look_first
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.workers import WorkerController
 from durafleet.controllers.world import World
-from durafleet.core.deployment import WORKER_LABEL
-from durafleet.core.sharding import Shard
+from durafleet.core.leading.sharding import Shard
+from durafleet.core.workers.deployment import WORKER_LABEL
 from durafleet.kube.watching import Sessions
 from durafleet.stateless import NoLastState, NoProgress
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from temporalio.client import Client
 
-from durafleet.core.callbacks import PATH, CallbackAddress
+from durafleet.core.runs.callbacks import PATH, CallbackAddress
 from tests.support.cluster import ControlPlane
 from tests.support.election import candidate, until_leads
 from tests.support.faults import Moment, Reply, Script, instead

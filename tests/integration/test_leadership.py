@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from durafleet.core.sharding import Shard
+from durafleet.core.leading.sharding import Shard
 from durafleet.fence import LOST
 from tests.support.cluster import ControlPlane
 from tests.support.election import LEADS, candidate, leader, lease, until_leads, writes

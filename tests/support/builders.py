@@ -7,8 +7,8 @@ from typing import Any
 from durafleet.api.connection import TemporalConnectionSpec, TemporalConnectionStatus
 from durafleet.api.run import AgentRunSpec, AgentRunStatus, Failure
 from durafleet.api.worker import AgentWorkerSpec, AgentWorkerStatus
-from durafleet.core.execution import Execution, ExecutionStatus, Outcome, Target
 from durafleet.core.objects import FINALIZER, Connection, Run, Worker
+from durafleet.core.runs.execution import Execution, ExecutionStatus, Outcome, Target
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 TARGET = Target("default", None, "temporal:7233", "default")

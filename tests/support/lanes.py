@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from durafleet.controllers.lane import Followed, Lane
-from durafleet.core.execution import Execution, Place, Target
 from durafleet.core.objects import Key
+from durafleet.core.runs.execution import Execution, Place, Target
 from durafleet.errors import Unavailable
 from tests.support.builders import TARGET, an_execution
 

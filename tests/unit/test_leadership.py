@@ -9,7 +9,7 @@ import pytest
 
 from durafleet.controllers import leadership
 from durafleet.controllers.leadership import Leadership
-from durafleet.core.lease import TERMS, Record
+from durafleet.core.leading.lease import TERMS, Record
 from durafleet.errors import Conflict, Denied, NotFound, Unavailable
 from durafleet.fence import Fence
 from durafleet.kube.lease import Lease

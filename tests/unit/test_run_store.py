@@ -8,12 +8,12 @@ from prometheus_client import REGISTRY
 
 from durafleet.controllers.run_store import RunStore
 from durafleet.core.actions import Plan
-from durafleet.core.execution import Execution
 from durafleet.core.objects import Run, read_run
-from durafleet.core.run_world import RunWorld
-from durafleet.core.runs import plan_run
-from durafleet.core.settled import SettledRun, is_news, is_of, is_settled, settled
-from durafleet.core.urgency import is_awaited
+from durafleet.core.runs.execution import Execution
+from durafleet.core.runs.plan import plan_run
+from durafleet.core.runs.settled import SettledRun, is_news, is_of, is_settled, settled
+from durafleet.core.runs.urgency import is_awaited
+from durafleet.core.runs.world import RunWorld
 from tests.support.builders import NOON, TARGET, an_execution
 
 KEY = ("default", "hello")

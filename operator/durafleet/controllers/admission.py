@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from durafleet.core.admission import Rank, Turn, holds_place, rank, stands_in_line
 from durafleet.core.objects import Key, Run, Worker
-from durafleet.core.starting import USUAL_PRIORITY
+from durafleet.core.runs.admission import Rank, Turn, holds_place, rank, stands_in_line
+from durafleet.core.runs.starting import USUAL_PRIORITY
 
 
 @dataclass

@@ -9,9 +9,9 @@ import contextlib
 import logging
 
 from durafleet.controllers.lane import Lane
-from durafleet.core.execution import Execution
 from durafleet.core.objects import Key
-from durafleet.core.tracking import unshown
+from durafleet.core.runs.execution import Execution
+from durafleet.core.runs.tracking import unshown
 from durafleet.errors import DurafleetError, Refused, Throttled
 from durafleet.temporal.sweep import open_now, page
 

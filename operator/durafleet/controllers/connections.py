@@ -9,10 +9,10 @@ from durafleet.controllers.runs import RunController
 from durafleet.controllers.workers import WorkerController
 from durafleet.controllers.world import World, verdict_of
 from durafleet.core.conditions import Verdict
-from durafleet.core.connections import Check, matters_to_others, plan_connection
-from durafleet.core.execution import Place, Target
+from durafleet.core.connections.plan import Check, matters_to_others, plan_connection
+from durafleet.core.connections.targets import connection_target
 from durafleet.core.objects import Connection, Key
-from durafleet.core.targets import connection_target
+from durafleet.core.runs.execution import Place, Target
 from durafleet.errors import DurafleetError, NotFound
 from durafleet.kube.resources import CONNECTIONS, write_status
 

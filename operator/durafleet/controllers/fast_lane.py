@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from durafleet.controllers.fairness import Band, Waiting, share_of
 from durafleet.controllers.lane import Lane
-from durafleet.core.execution import Target
 from durafleet.core.objects import Key
-from durafleet.core.tracking import Close, closed_by, reports_progress
+from durafleet.core.runs.execution import Target
+from durafleet.core.runs.tracking import Close, closed_by, reports_progress
 from durafleet.errors import DurafleetError, NotFound, Throttled
 from durafleet.temporal.closes import wait_for_close, with_last_words
 from durafleet.temporal.connections import Link, Pool

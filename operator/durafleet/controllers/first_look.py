@@ -16,8 +16,8 @@ from typing import Any
 from durafleet.api.lifecycle import TERMINAL
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.world import World
+from durafleet.core.leading.sharding import Shard
 from durafleet.core.objects import Worker
-from durafleet.core.sharding import Shard
 from durafleet.errors import DurafleetError
 from durafleet.kube.client import KubeClient
 from durafleet.kube.listing import list_all

@@ -9,10 +9,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
-from durafleet.core.execution import Execution, Place, Target
 from durafleet.core.objects import Key
 from durafleet.core.pacing import USUAL, Pace
-from durafleet.core.run_world import Trouble
+from durafleet.core.runs.execution import Execution, Place, Target
+from durafleet.core.runs.world import Trouble
 from durafleet.temporal.connections import Link, Pool
 
 

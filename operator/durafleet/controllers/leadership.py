@@ -13,7 +13,7 @@ from datetime import datetime
 from prometheus_client import Gauge
 
 from durafleet.controllers.world import utc_now
-from durafleet.core.lease import (
+from durafleet.core.leading.lease import (
     TERMS,
     Acquire,
     Record,

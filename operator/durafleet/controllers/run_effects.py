@@ -24,9 +24,9 @@ from durafleet.core.actions import (
     UnpauseWorkflow,
 )
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Outcome
 from durafleet.core.objects import Run
-from durafleet.core.run_world import Trouble
+from durafleet.core.runs.execution import Outcome
+from durafleet.core.runs.world import Trouble
 from durafleet.errors import Denied, DurafleetError, NamespaceNotFound, NotFound, Refused, Unavailable, Unsupported
 from durafleet.kube.inputs import read_input
 from durafleet.kube.resources import RUNS, delete_as_seen, set_finalizer

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Execution
-from durafleet.core.run_world import Given
+from durafleet.core.runs.execution import Execution
+from durafleet.core.runs.world import Given
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ from prometheus_client import Counter, Histogram
 
 from durafleet.api.lifecycle import TERMINAL
 from durafleet.api.run import AgentRunStatus
-from durafleet.core.execution import Execution
 from durafleet.core.objects import Run
+from durafleet.core.runs.execution import Execution
 
 STARTED = Histogram(
     "durafleet_run_start_seconds",

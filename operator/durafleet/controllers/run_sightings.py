@@ -15,13 +15,13 @@ from durafleet.controllers.store import key_of
 from durafleet.controllers.tracker import Tracker
 from durafleet.controllers.world import World
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Execution, Place, Target, latest, only_dated
+from durafleet.core.connections.targets import connection_name
 from durafleet.core.objects import Key, Run
-from durafleet.core.settled import SettledRun, is_news, is_of
-from durafleet.core.starting import run_key
-from durafleet.core.targets import connection_name
-from durafleet.core.tracking import believable, waits_for_census
-from durafleet.core.urgency import is_awaited
+from durafleet.core.runs.execution import Execution, Place, Target, latest, only_dated
+from durafleet.core.runs.settled import SettledRun, is_news, is_of
+from durafleet.core.runs.starting import run_key
+from durafleet.core.runs.tracking import believable, waits_for_census
+from durafleet.core.runs.urgency import is_awaited
 
 LISTING = 2.0
 """Seconds for the connections to be listed too, before a run that was there already says that it lacks its own."""

@@ -8,7 +8,7 @@ from prometheus_client import Gauge
 from durafleet.controllers.packed_runs import PackedRuns
 from durafleet.controllers.store import Store, Versioned, key_of
 from durafleet.core.objects import Key, Run, read_run
-from durafleet.core.settled import SettledRun
+from durafleet.core.runs.settled import SettledRun
 
 AGENTRUNS = Gauge("durafleet_agentruns", "AgentRuns by state; New ones have none yet.", ["state"])
 

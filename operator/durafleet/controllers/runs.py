@@ -14,13 +14,13 @@ from durafleet.controllers.run_metrics import measure
 from durafleet.controllers.run_sightings import RunSightings
 from durafleet.controllers.world import World
 from durafleet.core.actions import DeleteRun, RunPlan, StartWorkflow
-from durafleet.core.execution import Target
 from durafleet.core.objects import Key, Run
-from durafleet.core.run_world import RunWorld, Trouble
-from durafleet.core.runs import plan_run
-from durafleet.core.settled import SettledRun, is_settled, settled
-from durafleet.core.urgency import first_status_due
-from durafleet.core.waiting import unpolled
+from durafleet.core.runs.execution import Target
+from durafleet.core.runs.plan import plan_run
+from durafleet.core.runs.settled import SettledRun, is_settled, settled
+from durafleet.core.runs.urgency import first_status_due
+from durafleet.core.runs.waiting import unpolled
+from durafleet.core.runs.world import RunWorld, Trouble
 from durafleet.errors import NotFound, Unavailable
 from durafleet.kube.resources import RUNS, read, write_status
 

@@ -9,10 +9,10 @@ from durafleet.controllers.recorder import Recorder
 from durafleet.controllers.run_store import RunStore
 from durafleet.controllers.store import Store
 from durafleet.core.conditions import Verdict
-from durafleet.core.deployment import WorkerDefaults
-from durafleet.core.execution import Target
+from durafleet.core.connections.targets import DefaultConnection, resolve_target
 from durafleet.core.objects import Connection, Worker, read_connection, read_worker
-from durafleet.core.targets import DefaultConnection, resolve_target
+from durafleet.core.runs.execution import Target
+from durafleet.core.workers.deployment import WorkerDefaults
 from durafleet.errors import Denied, DurafleetError, NamespaceNotFound
 from durafleet.kube.client import KubeClient
 from durafleet.temporal.connections import Pool

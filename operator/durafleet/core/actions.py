@@ -6,7 +6,7 @@ from typing import Any, Generic, Never, TypeVar
 from durafleet.api.connection import TemporalConnectionStatus
 from durafleet.api.run import AgentRunStatus, InputFrom, RetryFrom
 from durafleet.api.worker import AgentWorkerStatus
-from durafleet.core.execution import StartRequest, Target
+from durafleet.core.runs.execution import StartRequest, Target
 
 StatusT = TypeVar("StatusT")
 ActionT = TypeVar("ActionT")

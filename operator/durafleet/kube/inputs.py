@@ -8,7 +8,7 @@ from typing import Any
 from durafleet.api.run import InputFrom, KeyRef
 from durafleet.api.status import Reason
 from durafleet.core.conditions import Verdict
-from durafleet.core.run_world import Given
+from durafleet.core.runs.world import Given
 from durafleet.errors import Denied
 from durafleet.kube.client import KubeClient
 from durafleet.kube.resources import CONFIG_MAPS, SECRETS, Resource, read

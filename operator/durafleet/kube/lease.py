@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from durafleet.core.lease import Record
+from durafleet.core.leading.lease import Record
 from durafleet.errors import NotFound
 from durafleet.kube.client import FIELD_MANAGER, MERGE, KubeClient
 from durafleet.kube.resources import Resource

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from durafleet.core.deployment import CONTAINER
 from durafleet.core.objects import parse_time
-from durafleet.core.pollers import Pod
-from durafleet.core.workers import Rollout
+from durafleet.core.workers.deployment import CONTAINER
+from durafleet.core.workers.plan import Rollout
+from durafleet.core.workers.pollers import Pod
 
 
 def rollout_of(body: Mapping[str, Any], *, owner_uid: str, applied: bool) -> Rollout:

@@ -12,8 +12,8 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from durafleet.api.run import Failure
-from durafleet.core.execution import Execution, ExecutionStatus, Outcome
-from durafleet.core.tracking import Close
+from durafleet.core.runs.execution import Execution, ExecutionStatus, Outcome
+from durafleet.core.runs.tracking import Close
 from durafleet.temporal.connections import LONG_POLL, Link
 from durafleet.temporal.executions import describe
 from durafleet.temporal.failures import read_failure, started_event

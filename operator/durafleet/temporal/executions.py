@@ -31,7 +31,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from durafleet.api.contract import OWNER_MEMO, PROGRESS_MEMO, Progress, RunPhase, SearchAttribute
-from durafleet.core.execution import Execution, ExecutionStatus, StartRequest
+from durafleet.core.runs.execution import Execution, ExecutionStatus, StartRequest
 from durafleet.errors import AlreadyExists, NotFound, Refused
 from durafleet.temporal.callbacks import completion_callbacks, may_be_about_callbacks
 from durafleet.temporal.connections import Link

@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 
-from durafleet.core.pollers import Poller
+from durafleet.core.workers.pollers import Poller
 from durafleet.temporal.connections import Link
 from durafleet.temporal.rpc import TIMEOUT, call
 

@@ -13,8 +13,8 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest, ResetWorkflowExecutionRequest
 
 from durafleet.core.actions import RetryWorkflow
-from durafleet.core.execution import Execution
-from durafleet.core.retrying import Step, StepKind, reset_point
+from durafleet.core.runs.execution import Execution
+from durafleet.core.runs.retrying import Step, StepKind, reset_point
 from durafleet.errors import NotFound, Refused
 from durafleet.temporal.connections import Link
 from durafleet.temporal.executions import describe, start

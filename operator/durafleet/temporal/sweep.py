@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 
 from durafleet.api.contract import WORKFLOW_ID_PREFIX, SearchAttribute
-from durafleet.core.execution import Execution, ExecutionStatus
+from durafleet.core.runs.execution import Execution, ExecutionStatus
 from durafleet.temporal.connections import Link
 from durafleet.temporal.executions import PROBLEMS, read_info
 from durafleet.temporal.rpc import TIMEOUT, call

@@ -12,11 +12,11 @@ from durafleet.controllers.census import Census
 from durafleet.controllers.runs import RunController
 from durafleet.controllers.sweeps import Sweeper
 from durafleet.controllers.world import World
-from durafleet.core.deployment import WorkerDefaults
-from durafleet.core.execution import ExecutionStatus, Place
-from durafleet.core.sharding import Shard
-from durafleet.core.starting import workflow_id
-from durafleet.core.targets import DefaultConnection
+from durafleet.core.connections.targets import DefaultConnection
+from durafleet.core.leading.sharding import Shard
+from durafleet.core.runs.execution import ExecutionStatus, Place
+from durafleet.core.runs.starting import workflow_id
+from durafleet.core.workers.deployment import WorkerDefaults
 from tests.support.builders import an_execution
 from tests.support.waiting import until
 

@@ -10,9 +10,9 @@ import pytest
 from durafleet.controllers import fast_lane
 from durafleet.controllers.fast_lane import FastLane
 from durafleet.controllers.lane import Followed, Lane
-from durafleet.core.execution import Execution, ExecutionStatus, Outcome
 from durafleet.core.objects import Key
-from durafleet.core.tracking import Close
+from durafleet.core.runs.execution import Execution, ExecutionStatus, Outcome
+from durafleet.core.runs.tracking import Close
 from durafleet.errors import Throttled
 from tests.support.builders import NOON, an_execution
 from tests.support.lanes import OWN, FakeOwner, FakePool, a_lane

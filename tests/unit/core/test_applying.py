@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from durafleet.core.applying import is_as_applied, stamped
+from durafleet.core.workers.applying import is_as_applied, stamped
 
 MANIFEST = {"metadata": {"name": "a"}, "spec": {"image": "r/w:1", "env": [{"name": "A", "value": ""}], "tmp": {}}}
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from durafleet.core.callbacks import SIGNATURE_HEADER, WORKFLOW_HEADER, CallbackAddress, sign
+from durafleet.core.runs.callbacks import SIGNATURE_HEADER, WORKFLOW_HEADER, CallbackAddress, sign
 
 WORKFLOW = "agent-run/sales/report/5b0d1d1c-0c0e-4a4e-9f5e-1f2d3c4b5a69"
 ADDRESS = CallbackAddress("http://operator.system:8080/callbacks/completed", "correct horse battery staple")

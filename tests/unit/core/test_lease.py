@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from durafleet.core.lease import (
+from durafleet.core.leading.lease import (
     TERMS,
     Acquire,
     Decision,

@@ -23,12 +23,12 @@ from durafleet.core.actions import (
     TerminateWorkflow,
     UnpauseWorkflow,
 )
-from durafleet.core.admission import Turn
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import ExecutionStatus
 from durafleet.core.objects import Run
-from durafleet.core.run_world import Given, RunWorld, Trouble
-from durafleet.core.runs import plan_run
+from durafleet.core.runs.admission import Turn
+from durafleet.core.runs.execution import ExecutionStatus
+from durafleet.core.runs.plan import plan_run
+from durafleet.core.runs.world import Given, RunWorld, Trouble
 from tests.support.builders import NOON, TARGET, a_closed, a_run, a_worker, an_execution, held
 
 LATER = NOON + timedelta(hours=1)

@@ -12,12 +12,12 @@ from durafleet.api.lifecycle import TERMINAL, TRANSITIONS
 from durafleet.api.run import AgentRunStatus, DeletionPolicy, Failure
 from durafleet.api.status import ConditionType, Reason
 from durafleet.core import actions as act
-from durafleet.core.admission import Turn
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Execution, ExecutionStatus, Outcome
 from durafleet.core.objects import FINALIZER, Run
-from durafleet.core.run_world import Given, RunWorld, Trouble
-from durafleet.core.runs import RunPlan, plan_run
+from durafleet.core.runs.admission import Turn
+from durafleet.core.runs.execution import Execution, ExecutionStatus, Outcome
+from durafleet.core.runs.plan import RunPlan, plan_run
+from durafleet.core.runs.world import Given, RunWorld, Trouble
 from tests.support.builders import NOON, TARGET, a_run, a_worker, an_execution
 
 CLOSED = [status for status in ExecutionStatus if status not in {"Running", "Paused", "ContinuedAsNew"}]

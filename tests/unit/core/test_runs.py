@@ -19,10 +19,10 @@ from durafleet.core.actions import (
     TerminateWorkflow,
 )
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import ExecutionStatus
 from durafleet.core.objects import Run
-from durafleet.core.run_world import RunWorld, Trouble
-from durafleet.core.runs import plan_run
+from durafleet.core.runs.execution import ExecutionStatus
+from durafleet.core.runs.plan import plan_run
+from durafleet.core.runs.world import RunWorld, Trouble
 from tests.support.builders import NOON, TARGET, a_closed, a_run, a_worker, an_execution, held
 
 

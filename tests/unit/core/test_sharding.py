@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durafleet.core.sharding import Shard
+from durafleet.core.leading.sharding import Shard
 
 
 @given(st.text(min_size=1, max_size=63), st.integers(1, 20))

@@ -1,6 +1,6 @@
 """What can wait: the first status of a run that was just started, while many are."""
 
-from durafleet.core.urgency import LONGEST_SILENCE, STATUS_SPACING, first_status_due
+from durafleet.core.runs.urgency import LONGEST_SILENCE, STATUS_SPACING, first_status_due
 
 
 def dues(starts: list[float]) -> list[float]:

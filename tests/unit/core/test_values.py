@@ -12,10 +12,10 @@ from durafleet.api.durations import format_duration, parse_duration
 from durafleet.api.run import PREVIEW_LIMIT
 from durafleet.api.status import Reason
 from durafleet.core.conditions import Summary, Verdict
-from durafleet.core.execution import ExecutionStatus, latest
-from durafleet.core.pollers import Pod, Poller, pod_problem, polling_pods
-from durafleet.core.results import summarise_result, truncate_utf8
-from durafleet.core.starting import run_key, workflow_id
+from durafleet.core.runs.execution import ExecutionStatus, latest
+from durafleet.core.runs.results import summarise_result, truncate_utf8
+from durafleet.core.runs.starting import run_key, workflow_id
+from durafleet.core.workers.pollers import Pod, Poller, pod_problem, polling_pods
 from tests.support.builders import NOON, a_closed, a_run, an_execution
 
 

@@ -9,7 +9,7 @@ from durafleet.api.status import Reason
 from durafleet.api.worker import AgentWorkerStatus
 from durafleet.core.conditions import Summary, Verdict
 from durafleet.core.objects import Run, Worker
-from durafleet.core.waiting import matters_to_runs, unpolled
+from durafleet.core.runs.waiting import matters_to_runs, unpolled
 from tests.support.builders import NOON, a_run, a_worker
 
 

@@ -8,10 +8,10 @@ import pytest
 from durafleet.api.status import Reason
 from durafleet.core.actions import ApplyObject, DeleteObject
 from durafleet.core.conditions import Verdict
-from durafleet.core.deployment import WorkerDefaults, deployment
+from durafleet.core.connections.targets import connection_not_found
 from durafleet.core.objects import Worker
-from durafleet.core.targets import connection_not_found
-from durafleet.core.workers import Rollout, WorkerPlan, WorkerWorld, plan_worker
+from durafleet.core.workers.deployment import WorkerDefaults, deployment
+from durafleet.core.workers.plan import Rollout, WorkerPlan, WorkerWorld, plan_worker
 from tests.support.builders import NOON, TARGET, a_worker
 
 DEFAULTS = WorkerDefaults(image="registry/worker:1")

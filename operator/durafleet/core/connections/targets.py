@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from durafleet.api.status import Reason
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Target
 from durafleet.core.objects import Connection, Run, Worker
+from durafleet.core.runs.execution import Target
 
 
 @dataclass(frozen=True)

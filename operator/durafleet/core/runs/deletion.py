@@ -16,11 +16,11 @@ from durafleet.core.actions import (
     UnpauseWorkflow,
 )
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Execution, ExecutionStatus, Target
 from durafleet.core.objects import FINALIZER, Run
-from durafleet.core.retrying import asked_to_retry, is_doubtful
-from durafleet.core.run_status import waiting_status
-from durafleet.core.starting import owner_of, workflow_id
+from durafleet.core.runs.execution import Execution, ExecutionStatus, Target
+from durafleet.core.runs.retrying import asked_to_retry, is_doubtful
+from durafleet.core.runs.starting import owner_of, workflow_id
+from durafleet.core.runs.status import waiting_status
 
 CANCEL_GRACE = 60.0
 """Seconds after the deletion that a cancelled workflow has to end by itself; then it is terminated."""

@@ -8,8 +8,13 @@ from durafleet.api.status import ConditionType, Reason
 from durafleet.api.worker import AgentWorkerStatus
 from durafleet.core.actions import Announcement, ApplyObject, DeleteObject, Plan, WorkerPlan
 from durafleet.core.conditions import Summary, Verdict
-from durafleet.core.connections import PERSON_NEEDED
-from durafleet.core.deployment import (
+from durafleet.core.connections.plan import PERSON_NEEDED
+from durafleet.core.connections.targets import fleet_of, task_queue_of
+from durafleet.core.grace import reference_grace
+from durafleet.core.objects import Worker
+from durafleet.core.runs.execution import Target
+from durafleet.core.runs.starting import out_of_order
+from durafleet.core.workers.deployment import (
     WorkerDefaults,
     agents_name,
     config_map,
@@ -17,11 +22,6 @@ from durafleet.core.deployment import (
     reserved_variables,
     selector,
 )
-from durafleet.core.execution import Target
-from durafleet.core.grace import reference_grace
-from durafleet.core.objects import Worker
-from durafleet.core.starting import out_of_order
-from durafleet.core.targets import fleet_of, task_queue_of
 
 LOOK_AGAIN = 2.0
 """Seconds between looks at pods and pollers while a fleet is not Ready."""

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from durafleet.core.admission import Turn
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Execution, Target
 from durafleet.core.objects import Worker
+from durafleet.core.runs.admission import Turn
+from durafleet.core.runs.execution import Execution, Target
 
 
 @dataclass(frozen=True)

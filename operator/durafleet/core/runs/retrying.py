@@ -7,10 +7,10 @@ from enum import Enum, auto
 from durafleet.api.lifecycle import RETRYABLE
 from durafleet.api.run import ATTEMPTS_KEPT, AgentRunStatus, Attempt, RetryFrom
 from durafleet.api.status import ConditionType
-from durafleet.core.execution import Execution
 from durafleet.core.objects import Run
-from durafleet.core.results import truncate_utf8
-from durafleet.core.starting import owner_of
+from durafleet.core.runs.execution import Execution
+from durafleet.core.runs.results import truncate_utf8
+from durafleet.core.runs.starting import owner_of
 
 _MESSAGE_KEPT = 512
 

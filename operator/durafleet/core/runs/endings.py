@@ -8,11 +8,11 @@ from durafleet.api.run import Stop
 from durafleet.api.status import ConditionType, Reason
 from durafleet.core.actions import Announcement, Plan, RunPlan
 from durafleet.core.conditions import Summary, Verdict
-from durafleet.core.execution import Execution, ExecutionStatus, Target
 from durafleet.core.objects import Run, Worker, format_time
-from durafleet.core.results import summarise_result
-from durafleet.core.run_status import with_summary, workflow_ref
-from durafleet.core.starting import workflow_id
+from durafleet.core.runs.execution import Execution, ExecutionStatus, Target
+from durafleet.core.runs.results import summarise_result
+from durafleet.core.runs.starting import workflow_id
+from durafleet.core.runs.status import with_summary, workflow_ref
 
 _CLOSED = {
     ExecutionStatus.COMPLETED: Reason.COMPLETED,

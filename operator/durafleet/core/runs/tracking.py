@@ -9,8 +9,8 @@ from durafleet.api.contract import WORKFLOW_TYPE
 from durafleet.api.lifecycle import TERMINAL
 from durafleet.api.status import ConditionType, Reason
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import Execution, ExecutionStatus, Outcome, Place, Target
 from durafleet.core.objects import Key, Run
+from durafleet.core.runs.execution import Execution, ExecutionStatus, Outcome, Place, Target
 
 _FINAL = frozenset(
     {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.TIMED_OUT, ExecutionStatus.CANCELED}

@@ -16,20 +16,18 @@ from durafleet.core.actions import (
     RunPlan,
     StartWorkflow,
 )
-from durafleet.core.admission import Turn
 from durafleet.core.conditions import Verdict, at_generation
-from durafleet.core.connections import PERSON_NEEDED
-from durafleet.core.controls import control
-from durafleet.core.deletion import plan_deletion
-from durafleet.core.endings import closed_status, foreign, rejected, retry_delayed, retry_ignored, vanished
-from durafleet.core.execution import Execution, Target
-from durafleet.core.expiry import plan_expiry
+from durafleet.core.connections.plan import PERSON_NEEDED
 from durafleet.core.grace import reference_grace
 from durafleet.core.objects import FINALIZER, Run, Worker
-from durafleet.core.retrying import asked_to_retry, is_doubtful, reopened, seems_to_go_on, went_on
-from durafleet.core.run_status import held_status, open_status, queued_status, waiting_status
-from durafleet.core.run_world import RunWorld, Trouble
-from durafleet.core.starting import (
+from durafleet.core.runs.admission import Turn
+from durafleet.core.runs.controls import control
+from durafleet.core.runs.deletion import plan_deletion
+from durafleet.core.runs.endings import closed_status, foreign, rejected, retry_delayed, retry_ignored, vanished
+from durafleet.core.runs.execution import Execution, Target
+from durafleet.core.runs.expiry import plan_expiry
+from durafleet.core.runs.retrying import asked_to_retry, is_doubtful, reopened, seems_to_go_on, went_on
+from durafleet.core.runs.starting import (
     agent_missing,
     invalid_input,
     invalid_spec,
@@ -39,7 +37,9 @@ from durafleet.core.starting import (
     start_request,
     workflow_id,
 )
-from durafleet.core.tracking import waits_for_census
+from durafleet.core.runs.status import held_status, open_status, queued_status, waiting_status
+from durafleet.core.runs.tracking import waits_for_census
+from durafleet.core.runs.world import RunWorld, Trouble
 
 TEMPORAL_GRACE = 300.0
 """Seconds without an answer from Temporal before a run reads as stalled."""

@@ -7,11 +7,11 @@ from durafleet.api.contract import RunPhase
 from durafleet.api.run import AgentRunStatus, ReadyWhen, WorkflowRef
 from durafleet.api.status import Reason
 from durafleet.core.actions import Announcement, Plan, RunPlan
-from durafleet.core.admission import Turn, told_position
 from durafleet.core.conditions import Summary, Verdict
-from durafleet.core.execution import Execution, ExecutionStatus, Target
+from durafleet.core.connections.targets import task_queue_of
 from durafleet.core.objects import Run, Worker, format_time
-from durafleet.core.targets import task_queue_of
+from durafleet.core.runs.admission import Turn, told_position
+from durafleet.core.runs.execution import Execution, ExecutionStatus, Target
 
 _WORKING = frozenset({Reason.RUNNING, Reason.AWAITING_APPROVAL})
 

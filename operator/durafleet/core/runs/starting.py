@@ -18,9 +18,9 @@ from durafleet.api.run import INPUT_LIMIT, AgentRunSpec
 from durafleet.api.status import Reason
 from durafleet.api.worker import AgentWorkerSpec, Timeouts
 from durafleet.core.conditions import Verdict
-from durafleet.core.execution import StartRequest
+from durafleet.core.connections.targets import fleet_of, task_queue_of
 from durafleet.core.objects import Run, Worker
-from durafleet.core.targets import fleet_of, task_queue_of
+from durafleet.core.runs.execution import StartRequest
 
 USUAL_PRIORITY = 3
 """Temporal's own default."""

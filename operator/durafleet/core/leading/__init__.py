@@ -1,0 +1,1 @@
+"""Leader election and shards: which operator acts, and for which namespaces."""

@@ -1,0 +1,1 @@
+"""AgentRuns: what to do next for one, and the status that says so."""

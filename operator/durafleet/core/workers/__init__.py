@@ -1,0 +1,1 @@
+"""AgentWorkers: the objects they own, and when a fleet is ready."""
