@@ -15,12 +15,12 @@ import kopf
 from durafleet import handlers
 from durafleet.callbacks import CallbackReceiver
 from durafleet.config import Settings
-from durafleet.controllers.connections import ConnectionController
-from durafleet.controllers.first_look import look_on
-from durafleet.controllers.hints import take_hint
-from durafleet.controllers.leadership import LEADER, Leadership
-from durafleet.controllers.runs import RunController
-from durafleet.controllers.workers import WorkerController
+from durafleet.controllers.connections.controller import ConnectionController
+from durafleet.controllers.leading.leadership import LEADER, Leadership
+from durafleet.controllers.runs.controller import RunController
+from durafleet.controllers.runs.first_look import look_on
+from durafleet.controllers.runs.hints import take_hint
+from durafleet.controllers.workers.controller import WorkerController
 from durafleet.controllers.world import World
 from durafleet.core.connections.targets import DefaultConnection
 from durafleet.core.runs.controls import OPERATOR_IDENTITY

@@ -10,10 +10,10 @@ import kopf
 
 from durafleet.api.model import GROUP, VERSION
 from durafleet.config import Settings
-from durafleet.controllers.connections import ConnectionController
-from durafleet.controllers.first_look import look_first
-from durafleet.controllers.runs import RunController
-from durafleet.controllers.workers import WorkerController
+from durafleet.controllers.connections.controller import ConnectionController
+from durafleet.controllers.runs.controller import RunController
+from durafleet.controllers.runs.first_look import look_first
+from durafleet.controllers.workers.controller import WorkerController
 from durafleet.controllers.world import World
 from durafleet.core.leading.sharding import Shard
 from durafleet.core.workers.deployment import WORKER_LABEL

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from durafleet.controllers.lane import Followed, Lane
+from durafleet.controllers.tracking.lane import Followed, Lane
 from durafleet.core.objects import Key
 from durafleet.core.runs.execution import Execution, Place, Target
 from durafleet.errors import Unavailable

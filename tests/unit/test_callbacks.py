@@ -12,8 +12,8 @@ from prometheus_client import REGISTRY
 
 from durafleet.callbacks import BODY_LIMIT, CallbackReceiver
 from durafleet.config import load_settings
-from durafleet.controllers.hints import take_hint
-from durafleet.controllers.run_store import RunStore
+from durafleet.controllers.runs.hints import take_hint
+from durafleet.controllers.runs.store import RunStore
 from durafleet.core.runs.callbacks import PATH, SIGNATURE_HEADER, WORKFLOW_HEADER, CallbackAddress
 from durafleet.errors import AlreadyExists, ConfigurationError, Refused
 from durafleet.temporal.callbacks import completion_callbacks, may_be_about_callbacks

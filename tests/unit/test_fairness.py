@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durafleet.controllers.fairness import TURNS, Band, Waiting
+from durafleet.controllers.queue.fairness import TURNS, Band, Waiting
 
 Key = tuple[str, str]
 FIRST, LATER = Band.FIRST, Band.LATER

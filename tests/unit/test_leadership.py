@@ -7,8 +7,8 @@ from typing import NoReturn, cast
 
 import pytest
 
-from durafleet.controllers import leadership
-from durafleet.controllers.leadership import Leadership
+from durafleet.controllers.leading import leadership
+from durafleet.controllers.leading.leadership import Leadership
 from durafleet.core.leading.lease import TERMS, Record
 from durafleet.errors import Conflict, Denied, NotFound, Unavailable
 from durafleet.fence import Fence

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from prometheus_client import Gauge
 
-from durafleet.controllers.fairness import Band, share_of
-from durafleet.controllers.queue import DEPTH, LONGEST_DELAY, OLDEST, KeyedQueue, backoff
+from durafleet.controllers.queue.fairness import Band, share_of
+from durafleet.controllers.queue.keyed import DEPTH, LONGEST_DELAY, OLDEST, KeyedQueue, backoff
 from durafleet.errors import Conflict, Unavailable
 
 Key = tuple[str, str]

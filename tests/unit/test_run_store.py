@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from durafleet.controllers.run_store import RunStore
+from durafleet.controllers.runs.store import RunStore
 from durafleet.core.actions import Plan
 from durafleet.core.objects import Run, read_run
 from durafleet.core.runs.execution import Execution

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from durafleet.api.status import Reason
 from durafleet.controllers.recorder import Recorder
-from durafleet.controllers.run_store import RunStore
+from durafleet.controllers.runs.store import RunStore
 from durafleet.controllers.store import Store
 from durafleet.core.conditions import Verdict
 from durafleet.core.connections.targets import DefaultConnection, resolve_target

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from durafleet.controllers import first_look, run_sightings
-from durafleet.controllers.census import Census
-from durafleet.controllers.runs import RunController
-from durafleet.controllers.sweeps import Sweeper
+from durafleet.controllers.runs import first_look, sightings
+from durafleet.controllers.runs.controller import RunController
+from durafleet.controllers.tracking.census import Census
+from durafleet.controllers.tracking.sweeps import Sweeper
 from durafleet.controllers.world import World
 from durafleet.core.connections.targets import DefaultConnection
 from durafleet.core.leading.sharding import Shard
@@ -120,7 +120,7 @@ async def test_it_waits_for_its_connection_to_be_listed_too(controller: RunContr
 async def test_it_is_looked_at_without_its_connection_if_that_does_not_come(
     controller: RunController, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(run_sightings, "LISTING", 0.0)
+    monkeypatch.setattr(sightings, "LISTING", 0.0)
     controller.observe({"type": None, "object": an_open_run(connection="own")})
     assert controller.sightings.backlog == 1
 

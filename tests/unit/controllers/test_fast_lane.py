@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from durafleet.controllers import fast_lane
-from durafleet.controllers.fast_lane import FastLane
-from durafleet.controllers.lane import Followed, Lane
+from durafleet.controllers.tracking import fast_lane
+from durafleet.controllers.tracking.fast_lane import FastLane
+from durafleet.controllers.tracking.lane import Followed, Lane
 from durafleet.core.objects import Key
 from durafleet.core.runs.execution import Execution, ExecutionStatus, Outcome
 from durafleet.core.runs.tracking import Close

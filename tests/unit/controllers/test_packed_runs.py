@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from durafleet.controllers.packed_runs import WARM, PackedRuns
+from durafleet.controllers.runs.packed import WARM, PackedRuns
 from durafleet.core.objects import Run, read_run
 from tests.support.builders import a_run
 

@@ -1,6 +1,6 @@
 """What a watch brings during a visit: the echo of our own writes, or news."""
 
-from durafleet.controllers.run_memory import Memory
+from durafleet.controllers.runs.memory import Memory
 
 
 def test_an_echo_that_comes_before_the_answer_to_the_write_is_no_news():

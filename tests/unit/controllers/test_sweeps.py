@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from durafleet.controllers import sweeps
-from durafleet.controllers.lane import Lane
-from durafleet.controllers.sweeps import Sweeper
+from durafleet.controllers.tracking import sweeps
+from durafleet.controllers.tracking.lane import Lane
+from durafleet.controllers.tracking.sweeps import Sweeper
 from durafleet.core.runs.execution import Place
 from durafleet.errors import Throttled, Unavailable
 from tests.support.builders import NOON, TARGET

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from prometheus_client import Gauge
 
-from durafleet.controllers.lane import Lane
+from durafleet.controllers.tracking.lane import Lane
 from durafleet.controllers.world import verdict_of
 from durafleet.core.objects import Key
 from durafleet.core.runs.execution import Place

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from durafleet.api.status import Reason
-from durafleet.controllers.queue import KeyedQueue
-from durafleet.controllers.runs import RunController
-from durafleet.controllers.workers import WorkerController
+from durafleet.controllers.queue.keyed import KeyedQueue
+from durafleet.controllers.runs.controller import RunController
+from durafleet.controllers.workers.controller import WorkerController
 from durafleet.controllers.world import World, verdict_of
 from durafleet.core.conditions import Verdict
 from durafleet.core.connections.plan import Check, matters_to_others, plan_connection

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 
-from durafleet.controllers.lane import Lane
+from durafleet.controllers.tracking.lane import Lane
 from durafleet.core.objects import Key
 from durafleet.core.runs.execution import Execution
 from durafleet.core.runs.tracking import unshown

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Gauge
 
-from durafleet.controllers.census import Census
-from durafleet.controllers.fast_lane import FastLane
-from durafleet.controllers.lane import Followed, Lane, Owner
-from durafleet.controllers.sweeps import Sweeper
+from durafleet.controllers.tracking.census import Census
+from durafleet.controllers.tracking.fast_lane import FastLane
+from durafleet.controllers.tracking.lane import Followed, Lane, Owner
+from durafleet.controllers.tracking.sweeps import Sweeper
 from durafleet.controllers.world import World
 from durafleet.core.conditions import Verdict
 from durafleet.core.objects import Key

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from durafleet.api.lifecycle import TERMINAL
-from durafleet.controllers.admission import Admission
-from durafleet.controllers.fairness import Band
-from durafleet.controllers.queue import KeyedQueue
-from durafleet.controllers.run_memory import Memory
+from durafleet.controllers.queue.fairness import Band
+from durafleet.controllers.queue.keyed import KeyedQueue
+from durafleet.controllers.runs.admission import Admission
+from durafleet.controllers.runs.memory import Memory
 from durafleet.controllers.store import key_of
-from durafleet.controllers.tracker import Tracker
+from durafleet.controllers.tracking.tracker import Tracker
 from durafleet.controllers.world import World
 from durafleet.core.conditions import Verdict
 from durafleet.core.connections.targets import connection_name

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from durafleet.controllers.fairness import Band, Taken, Waiting, share_of
+from durafleet.controllers.queue.fairness import Band, Taken, Waiting, share_of
 from durafleet.errors import Conflict, Unavailable
 
 logger = logging.getLogger(__name__)

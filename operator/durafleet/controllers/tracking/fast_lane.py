@@ -8,8 +8,8 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from durafleet.controllers.fairness import Band, Waiting, share_of
-from durafleet.controllers.lane import Lane
+from durafleet.controllers.queue.fairness import Band, Waiting, share_of
+from durafleet.controllers.tracking.lane import Lane
 from durafleet.core.objects import Key
 from durafleet.core.runs.execution import Target
 from durafleet.core.runs.tracking import Close, closed_by, reports_progress

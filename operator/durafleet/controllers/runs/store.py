@@ -5,7 +5,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from durafleet.controllers.packed_runs import PackedRuns
+from durafleet.controllers.runs.packed import PackedRuns
 from durafleet.controllers.store import Store, Versioned, key_of
 from durafleet.core.objects import Key, Run, read_run
 from durafleet.core.runs.settled import SettledRun

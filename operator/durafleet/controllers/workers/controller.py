@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from durafleet.controllers.queue import KeyedQueue
-from durafleet.controllers.runs import RunController
+from durafleet.controllers.queue.keyed import KeyedQueue
+from durafleet.controllers.runs.controller import RunController
 from durafleet.controllers.world import World, verdict_of
 from durafleet.core.actions import ApplyObject, DeleteObject, WorkerPlan
 from durafleet.core.conditions import Verdict

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from durafleet.api.lifecycle import TERMINAL
-from durafleet.controllers.runs import RunController
+from durafleet.controllers.runs.controller import RunController
 from durafleet.controllers.world import World
 from durafleet.core.leading.sharding import Shard
 from durafleet.core.objects import Worker

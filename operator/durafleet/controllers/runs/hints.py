@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from durafleet.controllers.run_store import RunStore
+from durafleet.controllers.runs.store import RunStore
 from durafleet.core.objects import Key
 from durafleet.core.runs.starting import run_key, workflow_id
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from durafleet.api.lifecycle import RETRYABLE
-from durafleet.controllers.fairness import Band
-from durafleet.controllers.queue import KeyedQueue
-from durafleet.controllers.run_effects import TemporalTrouble, keep, perform, take_trouble
-from durafleet.controllers.run_memory import Memory
-from durafleet.controllers.run_metrics import measure
-from durafleet.controllers.run_sightings import RunSightings
+from durafleet.controllers.queue.fairness import Band
+from durafleet.controllers.queue.keyed import KeyedQueue
+from durafleet.controllers.runs.effects import TemporalTrouble, keep, perform, take_trouble
+from durafleet.controllers.runs.memory import Memory
+from durafleet.controllers.runs.metrics import measure
+from durafleet.controllers.runs.sightings import RunSightings
 from durafleet.controllers.world import World
 from durafleet.core.actions import DeleteRun, RunPlan, StartWorkflow
 from durafleet.core.objects import Key, Run

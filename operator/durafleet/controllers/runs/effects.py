@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from durafleet.api.status import Reason
-from durafleet.controllers.run_memory import Memory
+from durafleet.controllers.runs.memory import Memory
 from durafleet.controllers.world import World, verdict_of
 from durafleet.core.actions import (
     AddFinalizer,

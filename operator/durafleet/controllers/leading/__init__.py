@@ -1,0 +1,1 @@
+"""Leader election: standing by, leading, releasing the Lease."""

@@ -1,0 +1,1 @@
+"""Which key is worked on next, and when a failed one is tried again."""

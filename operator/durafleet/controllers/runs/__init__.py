@@ -1,0 +1,1 @@
+"""The loop of AgentRuns, and what it remembers of them."""

@@ -1,0 +1,1 @@
+"""What becomes of open workflow executions in each Temporal namespace."""
