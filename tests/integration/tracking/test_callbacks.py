@@ -19,7 +19,7 @@ from tests.support.temporal import dev_server, free_port
 from tests.support.workflows import BROKEN, effects_of, executions_of
 
 SECRET = "correct horse battery staple"
-NO_POLLS = impatient(controllers__fast_lane__LONG_POLLS=0)
+NO_POLLS = impatient(controllers__tracking__fast_lane__LONG_POLLS=0)
 
 
 @dataclass(frozen=True)

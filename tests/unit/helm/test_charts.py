@@ -11,7 +11,7 @@ import yaml
 
 from durafleet.config import Settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CHARTS = ("durafleet", "durafleet-crds")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TOOLS = ROOT / "dev" / "cluster" / "tools"
 VERDICT = ROOT / "dev" / "cluster" / "verdict"
 PINS = tomllib.loads((ROOT / "dev" / "versions.toml").read_text())

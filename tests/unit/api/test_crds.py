@@ -14,7 +14,7 @@ from durafleet.api.reasons import ERRORS, REASONS
 from durafleet.api.schema import immutability, structural
 from durafleet.api.status import Reason
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROOT_FIELDS = {"apiVersion", "kind", "metadata"}
 every_kind = pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.kind)
 

@@ -1,4 +1,4 @@
-"""docs/gitops.md is complete; that it is right is for tests/integration/test_gitops_*.py."""
+"""docs/gitops.md is complete; that it is right is for tests/integration/gitops."""
 
 import pytest
 import yaml

@@ -154,7 +154,7 @@ async def test_a_run_that_waits_for_a_silent_temporal_says_so_and_goes_on_when_i
         await operator.until_ready()
         created = fleet.create_run("patient", "Wait")
         before = await fleet.until_state("patient", "Running")
-    impatience = impatient(core__runs__TEMPORAL_GRACE=1.0, controllers__sweeps__TEMPORAL_GRACE=1.0)
+    impatience = impatient(core__runs__plan__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0)
     with operator_process(next(folders), fleet.env(), code=impatience) as operator:
         await operator.until_ready()
         run = await fleet.until_reason("agentrun", "patient", "TemporalUnavailable")
@@ -257,7 +257,7 @@ async def test_a_server_that_limits_the_sweeps_is_swept_more_seldom_and_that_is_
 
 
 async def test_a_run_that_visibility_has_lost_still_ends(fleet: Fleet, between: Between, tmp_path: Path):
-    no_polls = impatient(controllers__fast_lane__LONG_POLLS=0, controllers__census__EVERY=1.0)
+    no_polls = impatient(controllers__tracking__fast_lane__LONG_POLLS=0, controllers__tracking__census__EVERY=1.0)
     async with fleet.worker():
         with operator_process(tmp_path, between.env(fleet), code=no_polls) as operator:
             await operator.until_ready()
