@@ -8,7 +8,8 @@ from durafleet.api.connection import TemporalConnectionSpec, TemporalConnectionS
 from durafleet.api.run import AgentRunSpec, AgentRunStatus, Failure
 from durafleet.api.worker import AgentWorkerSpec, AgentWorkerStatus
 from durafleet.core.objects import FINALIZER, Connection, Run, Worker
-from durafleet.core.runs.execution import Execution, ExecutionStatus, Outcome, Target
+from durafleet.core.places import Target
+from durafleet.core.runs.execution import Execution, ExecutionStatus, Outcome
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 TARGET = Target("default", None, "temporal:7233", "default")

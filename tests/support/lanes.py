@@ -5,7 +5,8 @@ from typing import Any, cast
 
 from durafleet.controllers.tracking.lane import Followed, Lane
 from durafleet.core.objects import Key
-from durafleet.core.runs.execution import Execution, Place, Target
+from durafleet.core.places import Place, Target
+from durafleet.core.runs.execution import Execution
 from durafleet.errors import Unavailable
 from tests.support.builders import TARGET, an_execution
 

@@ -17,7 +17,7 @@ from tests.support.operator import Fleet, impatient, operator_process
 from tests.support.pods import running, set_pods, waiting
 from tests.support.temporal import free_port
 
-IMPATIENT = impatient(core__grace__REFERENCE_GRACE=0.0, core__runs__plan__TEMPORAL_GRACE=0.0)
+IMPATIENT = impatient(core__grace__REFERENCE_GRACE=0.0, core__grace__TEMPORAL_GRACE=0.0)
 
 Body = dict[str, Any]
 Situation = Callable[["Stage"], Awaitable[Body]]

@@ -15,8 +15,8 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from durafleet.core.actions import Announcement
 from durafleet.core.objects import Object
+from durafleet.core.plans import Announcement
 from durafleet.errors import DurafleetError, Refused, Unavailable
 from durafleet.kube.client import KubeClient
 from durafleet.kube.events import event_of, post_event

@@ -11,7 +11,7 @@ from durafleet.controllers.store import Store
 from durafleet.core.conditions import Verdict
 from durafleet.core.connections.targets import DefaultConnection, resolve_target
 from durafleet.core.objects import Connection, Worker, read_connection, read_worker
-from durafleet.core.runs.execution import Target
+from durafleet.core.places import Target
 from durafleet.core.workers.deployment import WorkerDefaults
 from durafleet.errors import Denied, DurafleetError, NamespaceNotFound
 from durafleet.kube.client import KubeClient

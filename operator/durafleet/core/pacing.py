@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from durafleet.api.status import Reason
 from durafleet.core.conditions import Verdict
-from durafleet.core.runs.execution import Place
+from durafleet.core.places import Place
 
 SWEEP_EVERY = 1.0
 """Seconds between sweeps, as a rule."""

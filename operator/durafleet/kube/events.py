@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from durafleet.core.actions import Announcement
 from durafleet.core.objects import Object, format_time
+from durafleet.core.plans import Announcement
 from durafleet.errors import Conflict, NotFound
 from durafleet.kube.client import KubeClient
 from durafleet.kube.resources import EVENTS, Resource

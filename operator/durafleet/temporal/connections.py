@@ -13,8 +13,8 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetSyste
 from temporalio.client import Client
 
 from durafleet.api.contract import SearchAttribute
+from durafleet.core.places import Target
 from durafleet.core.runs.callbacks import CallbackAddress
-from durafleet.core.runs.execution import Target
 from durafleet.errors import Denied, NamespaceNotFound, Refused
 from durafleet.temporal.rpc import TIMEOUT, call
 

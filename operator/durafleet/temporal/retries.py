@@ -12,7 +12,7 @@ from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest, ResetWorkflowExecutionRequest
 
-from durafleet.core.actions import RetryWorkflow
+from durafleet.core.runs.actions import RetryWorkflow
 from durafleet.core.runs.execution import Execution
 from durafleet.core.runs.retrying import Step, StepKind, reset_point
 from durafleet.errors import NotFound, Refused

@@ -144,7 +144,7 @@ async def test_a_run_waits_for_a_temporal_that_is_not_there_yet(
     assert executions_of(created) == [run["status"]["workflow"]["runId"]]
 
 
-IMPATIENT = impatient(core__runs__plan__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0)
+IMPATIENT = impatient(core__grace__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0)
 """An operator for which five minutes without Temporal are a second."""
 
 

@@ -154,7 +154,7 @@ async def test_a_run_that_waits_for_a_silent_temporal_says_so_and_goes_on_when_i
         await operator.until_ready()
         created = fleet.create_run("patient", "Wait")
         before = await fleet.until_state("patient", "Running")
-    impatience = impatient(core__runs__plan__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0)
+    impatience = impatient(core__grace__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0)
     with operator_process(next(folders), fleet.env(), code=impatience) as operator:
         await operator.until_ready()
         run = await fleet.until_reason("agentrun", "patient", "TemporalUnavailable")

@@ -8,7 +8,7 @@ import pytest
 
 from durafleet.controllers import recorder
 from durafleet.controllers.recorder import AT_ONCE, TRIES, Recorder
-from durafleet.core.actions import Announcement
+from durafleet.core.plans import Announcement
 from durafleet.errors import Conflict, Denied, DurafleetError, Refused, Unavailable
 from durafleet.kube.client import KubeClient
 from durafleet.kube.resources import RUNS

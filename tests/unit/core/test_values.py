@@ -13,8 +13,8 @@ from durafleet.api.run import PREVIEW_LIMIT
 from durafleet.api.status import Reason
 from durafleet.core.conditions import Summary, Verdict
 from durafleet.core.runs.execution import ExecutionStatus, latest
+from durafleet.core.runs.identity import run_key, workflow_id
 from durafleet.core.runs.results import summarise_result, truncate_utf8
-from durafleet.core.runs.starting import run_key, workflow_id
 from durafleet.core.workers.pollers import Pod, Poller, pod_problem, polling_pods
 from tests.support.builders import NOON, a_closed, a_run, an_execution
 

@@ -12,7 +12,7 @@ from durafleet.core.conditions import Verdict
 from durafleet.core.connections.plan import Check, matters_to_others, plan_connection
 from durafleet.core.connections.targets import connection_target
 from durafleet.core.objects import Connection, Key
-from durafleet.core.runs.execution import Place, Target
+from durafleet.core.places import Place, Target
 from durafleet.errors import DurafleetError, NotFound
 from durafleet.kube.resources import CONNECTIONS, write_status
 

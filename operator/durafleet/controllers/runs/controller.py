@@ -13,14 +13,15 @@ from durafleet.controllers.runs.memory import Memory
 from durafleet.controllers.runs.metrics import measure
 from durafleet.controllers.runs.sightings import RunSightings
 from durafleet.controllers.world import World
-from durafleet.core.actions import DeleteRun, RunPlan, StartWorkflow
+from durafleet.core.grace import Trouble
 from durafleet.core.objects import Key, Run
-from durafleet.core.runs.execution import Target
+from durafleet.core.places import Target
+from durafleet.core.runs.actions import DeleteRun, RunPlan, StartWorkflow
 from durafleet.core.runs.plan import plan_run
 from durafleet.core.runs.settled import SettledRun, is_settled, settled
 from durafleet.core.runs.urgency import first_status_due
 from durafleet.core.runs.waiting import unpolled
-from durafleet.core.runs.world import RunWorld, Trouble
+from durafleet.core.runs.world import RunWorld
 from durafleet.errors import NotFound, Unavailable
 from durafleet.kube.resources import RUNS, read, write_status
 

@@ -7,7 +7,10 @@ from typing import Any
 from durafleet.api.status import Reason
 from durafleet.controllers.runs.memory import Memory
 from durafleet.controllers.world import World, verdict_of
-from durafleet.core.actions import (
+from durafleet.core.conditions import Verdict
+from durafleet.core.grace import Trouble
+from durafleet.core.objects import Run
+from durafleet.core.runs.actions import (
     AddFinalizer,
     AskTemporal,
     CancelWorkflow,
@@ -23,10 +26,7 @@ from durafleet.core.actions import (
     TerminateWorkflow,
     UnpauseWorkflow,
 )
-from durafleet.core.conditions import Verdict
-from durafleet.core.objects import Run
 from durafleet.core.runs.execution import Outcome
-from durafleet.core.runs.world import Trouble
 from durafleet.errors import Denied, DurafleetError, NamespaceNotFound, NotFound, Refused, Unavailable, Unsupported
 from durafleet.kube.inputs import read_input
 from durafleet.kube.resources import RUNS, delete_as_seen, set_finalizer

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from durafleet.controllers.runs.store import RunStore
 from durafleet.core.objects import Key
-from durafleet.core.runs.starting import run_key, workflow_id
+from durafleet.core.runs.identity import run_key, workflow_id
 
 
 class Looks(Protocol):

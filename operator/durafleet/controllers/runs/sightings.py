@@ -15,11 +15,11 @@ from durafleet.controllers.store import key_of
 from durafleet.controllers.tracking.tracker import Tracker
 from durafleet.controllers.world import World
 from durafleet.core.conditions import Verdict
-from durafleet.core.connections.targets import connection_name
 from durafleet.core.objects import Key, Run
-from durafleet.core.runs.execution import Execution, Place, Target, latest, only_dated
+from durafleet.core.places import Place, Target
+from durafleet.core.runs.execution import Execution, latest, only_dated
+from durafleet.core.runs.identity import connection_name, run_key
 from durafleet.core.runs.settled import SettledRun, is_news, is_of
-from durafleet.core.runs.starting import run_key
 from durafleet.core.runs.tracking import believable, waits_for_census
 from durafleet.core.runs.urgency import is_awaited
 

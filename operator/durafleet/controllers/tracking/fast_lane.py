@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from durafleet.controllers.queue.fairness import Band, Waiting, share_of
 from durafleet.controllers.tracking.lane import Lane
 from durafleet.core.objects import Key
-from durafleet.core.runs.execution import Target
+from durafleet.core.places import Target
 from durafleet.core.runs.tracking import Close, closed_by, reports_progress
 from durafleet.errors import DurafleetError, NotFound, Throttled
 from durafleet.temporal.closes import wait_for_close, with_last_words

@@ -9,10 +9,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
+from durafleet.core.grace import Trouble
 from durafleet.core.objects import Key
 from durafleet.core.pacing import USUAL, Pace
-from durafleet.core.runs.execution import Execution, Place, Target
-from durafleet.core.runs.world import Trouble
+from durafleet.core.places import Place, Target
+from durafleet.core.runs.execution import Execution
 from durafleet.temporal.connections import Link, Pool
 
 

@@ -10,10 +10,9 @@ from prometheus_client import Gauge
 
 from durafleet.controllers.tracking.lane import Lane
 from durafleet.controllers.world import verdict_of
+from durafleet.core.grace import TEMPORAL_GRACE, Trouble
 from durafleet.core.objects import Key
-from durafleet.core.runs.execution import Place
-from durafleet.core.runs.plan import TEMPORAL_GRACE
-from durafleet.core.runs.world import Trouble
+from durafleet.core.places import Place
 from durafleet.errors import DurafleetError, Refused, Throttled, Unavailable
 from durafleet.temporal.sweep import closed_since, listing, progressed_since, started_since, troubled
 

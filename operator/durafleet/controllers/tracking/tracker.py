@@ -15,10 +15,11 @@ from durafleet.controllers.tracking.lane import Followed, Lane, Owner
 from durafleet.controllers.tracking.sweeps import Sweeper
 from durafleet.controllers.world import World
 from durafleet.core.conditions import Verdict
+from durafleet.core.grace import Trouble
 from durafleet.core.objects import Key
 from durafleet.core.pacing import slowed
-from durafleet.core.runs.execution import Execution, Place, Target
-from durafleet.core.runs.world import Trouble
+from durafleet.core.places import Place, Target
+from durafleet.core.runs.execution import Execution
 
 OPEN = Gauge("durafleet_open_runs", "AgentRuns whose workflow is open.")
 UNOBSERVED = Gauge("durafleet_unobserved_runs", "Open AgentRuns from before the start, not yet seen in Temporal.")

@@ -7,14 +7,14 @@ from typing import Any
 from durafleet.controllers.queue.keyed import KeyedQueue
 from durafleet.controllers.runs.controller import RunController
 from durafleet.controllers.world import World, verdict_of
-from durafleet.core.actions import ApplyObject, DeleteObject, WorkerPlan
 from durafleet.core.conditions import Verdict
-from durafleet.core.connections.targets import task_queue_of
 from durafleet.core.objects import Key, Worker
-from durafleet.core.runs.execution import Target
+from durafleet.core.places import Target
 from durafleet.core.runs.waiting import matters_to_runs
+from durafleet.core.workers.actions import ApplyObject, DeleteObject, WorkerPlan
 from durafleet.core.workers.applying import bears, digest, is_as_applied, stamped
 from durafleet.core.workers.deployment import WORKER_LABEL, agents_name, config_map, deployment, selector
+from durafleet.core.workers.names import task_queue_of
 from durafleet.core.workers.plan import Rollout, WorkerWorld, invalid_worker, plan_worker
 from durafleet.core.workers.pollers import Pod, pod_problem, polling_pods
 from durafleet.errors import DurafleetError, NotFound

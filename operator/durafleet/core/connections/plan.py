@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Never
 
+from durafleet.api.connection import TemporalConnectionStatus
 from durafleet.api.status import ConditionType, Reason
-from durafleet.core.actions import ConnectionPlan, Plan
 from durafleet.core.conditions import Summary, Verdict
+from durafleet.core.grace import PERSON_NEEDED
 from durafleet.core.objects import Connection
+from durafleet.core.plans import Plan
 
+ConnectionPlan = Plan[TemporalConnectionStatus, Never]
 CHECK_EVERY = 60.0
 """Seconds between checks of a connection that works."""
 RETRY_EVERY = 5.0
 """Seconds between checks of one that does not."""
-PERSON_NEEDED = frozenset({Reason.NAMESPACE_NOT_FOUND, Reason.ACCESS_DENIED})
-"""Reasons that only a person can mend."""
 USABLE = frozenset({Reason.REACHABLE, Reason.THROTTLED})
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from durafleet.api.status import Reason
 from durafleet.core.conditions import Verdict
-from durafleet.core.objects import Connection, Run, Worker
-from durafleet.core.runs.execution import Target
+from durafleet.core.objects import Connection
+from durafleet.core.places import Target
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,6 @@ def resolve_target(
             "or create a TemporalConnection and name it in the AgentWorker's spec.connectionRef.name.",
         )
     return Target(tenant, None, default.address, default.namespace)
-
-
-def connection_name(run: Run, worker: Worker | None) -> str | None:
-    """Return the connection a run uses: the one it started through, else its worker's."""
-    if run.status.workflow is not None:
-        return run.status.workflow.connection
-    if worker is not None and worker.spec.connection_ref is not None:
-        return worker.spec.connection_ref.name
-    return None
-
-
-def task_queue_of(worker: Worker) -> str:
-    """Return the worker's task queue, `<namespace>/<name>` unless set."""
-    return worker.spec.task_queue or fleet_of(worker)
-
-
-def fleet_of(worker: Worker) -> str:
-    """Return the worker's name across the cluster."""
-    return f"{worker.namespace}/{worker.name}"
 
 
 def connection_not_found(name: str, namespace: str) -> Verdict:

@@ -2,10 +2,11 @@
 
 from durafleet.api.run import Stop
 from durafleet.api.status import Reason
-from durafleet.core.actions import CancelWorkflow, PauseWorkflow, RunAction, TerminateWorkflow, UnpauseWorkflow
 from durafleet.core.conditions import Verdict
 from durafleet.core.objects import Run
-from durafleet.core.runs.execution import Execution, ExecutionStatus, Target
+from durafleet.core.places import Target
+from durafleet.core.runs.actions import CancelWorkflow, PauseWorkflow, RunAction, TerminateWorkflow, UnpauseWorkflow
+from durafleet.core.runs.execution import Execution, ExecutionStatus
 
 OPERATOR_IDENTITY = "durafleet-operator"
 """What the identity begins with under which the operator speaks to Temporal."""

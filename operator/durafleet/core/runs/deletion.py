@@ -5,21 +5,21 @@ from datetime import datetime
 from durafleet.api.lifecycle import TERMINAL
 from durafleet.api.run import DeletionPolicy
 from durafleet.api.status import Reason
-from durafleet.core.actions import (
-    Announcement,
+from durafleet.core.conditions import Verdict
+from durafleet.core.objects import FINALIZER, Run
+from durafleet.core.places import Target
+from durafleet.core.plans import Announcement, Plan
+from durafleet.core.runs.actions import (
     CancelWorkflow,
     Describe,
-    Plan,
     RemoveFinalizer,
     RunPlan,
     TerminateWorkflow,
     UnpauseWorkflow,
 )
-from durafleet.core.conditions import Verdict
-from durafleet.core.objects import FINALIZER, Run
-from durafleet.core.runs.execution import Execution, ExecutionStatus, Target
+from durafleet.core.runs.execution import Execution, ExecutionStatus
+from durafleet.core.runs.identity import owner_of, workflow_id
 from durafleet.core.runs.retrying import asked_to_retry, is_doubtful
-from durafleet.core.runs.starting import owner_of, workflow_id
 from durafleet.core.runs.status import waiting_status
 
 CANCEL_GRACE = 60.0

@@ -6,12 +6,14 @@ from typing import Any
 from durafleet.api.durations import format_duration
 from durafleet.api.run import Stop
 from durafleet.api.status import ConditionType, Reason
-from durafleet.core.actions import Announcement, Plan, RunPlan
 from durafleet.core.conditions import Summary, Verdict
 from durafleet.core.objects import Run, Worker, format_time
-from durafleet.core.runs.execution import Execution, ExecutionStatus, Target
+from durafleet.core.places import Target
+from durafleet.core.plans import Announcement, Plan
+from durafleet.core.runs.actions import RunPlan
+from durafleet.core.runs.execution import Execution, ExecutionStatus
+from durafleet.core.runs.identity import workflow_id
 from durafleet.core.runs.results import summarise_result
-from durafleet.core.runs.starting import workflow_id
 from durafleet.core.runs.status import with_summary, workflow_ref
 
 _CLOSED = {

@@ -122,34 +122,6 @@ def only_dated(before: Execution | None, after: Execution) -> bool:
     return before is not None and replace(after, start_time=before.start_time) == before
 
 
-Place = tuple[str, str]
-"""A Temporal namespace, whoever reaches it: address and name."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A Temporal namespace as one Kubernetes namespace reaches it.
-
-    Attributes:
-        tenant: the Kubernetes namespace; clients of its TemporalConnections are never shared with another.
-        connection: name of the TemporalConnection; None for the operator's default.
-    """
-
-    tenant: str
-    connection: str | None
-    address: str
-    namespace: str
-
-    @property
-    def place(self) -> Place:
-        return self.address, self.namespace
-
-    @property
-    def way(self) -> "Target":
-        """Who leads to the same client: the operator's own connection is the same for all tenants."""
-        return self if self.connection is not None else replace(self, tenant="")
-
-
 @dataclass(frozen=True, kw_only=True)
 class StartRequest:
     """All that a start needs, resolved; the same AgentRun gives the same request.

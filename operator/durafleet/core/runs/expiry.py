@@ -4,9 +4,10 @@ from datetime import datetime, timedelta
 
 from durafleet.api.run import AgentRunStatus
 from durafleet.api.status import ConditionType
-from durafleet.core.actions import DeleteRun, Plan, RunPlan
 from durafleet.core.conditions import at_generation
 from durafleet.core.objects import Run, parse_time
+from durafleet.core.plans import Plan
+from durafleet.core.runs.actions import DeleteRun, RunPlan
 
 _MESSAGE_KEPT = 256
 """Characters that stay of a condition's message once a status is compacted."""

@@ -4,10 +4,14 @@ from datetime import datetime
 
 from durafleet.api.lifecycle import TERMINAL
 from durafleet.api.status import Reason
-from durafleet.core.actions import (
+from durafleet.core.conditions import Verdict, at_generation
+from durafleet.core.grace import Trouble, reference_grace, trouble_stalls
+from durafleet.core.objects import FINALIZER, Run, Worker
+from durafleet.core.places import Target
+from durafleet.core.plans import Plan
+from durafleet.core.runs.actions import (
     AddFinalizer,
     Describe,
-    Plan,
     ReadInput,
     ReadOutcome,
     RemoveFinalizer,
@@ -16,33 +20,26 @@ from durafleet.core.actions import (
     RunPlan,
     StartWorkflow,
 )
-from durafleet.core.conditions import Verdict, at_generation
-from durafleet.core.connections.plan import PERSON_NEEDED
-from durafleet.core.grace import reference_grace
-from durafleet.core.objects import FINALIZER, Run, Worker
 from durafleet.core.runs.admission import Turn
 from durafleet.core.runs.controls import control
 from durafleet.core.runs.deletion import plan_deletion
 from durafleet.core.runs.endings import closed_status, foreign, rejected, retry_delayed, retry_ignored, vanished
-from durafleet.core.runs.execution import Execution, Target
+from durafleet.core.runs.execution import Execution
 from durafleet.core.runs.expiry import plan_expiry
+from durafleet.core.runs.identity import owner_of, workflow_id
 from durafleet.core.runs.retrying import asked_to_retry, is_doubtful, reopened, seems_to_go_on, went_on
 from durafleet.core.runs.starting import (
     agent_missing,
     invalid_input,
     invalid_spec,
     invalid_timeouts,
-    owner_of,
     start_again,
     start_request,
-    workflow_id,
 )
 from durafleet.core.runs.status import held_status, open_status, queued_status, waiting_status
 from durafleet.core.runs.tracking import waits_for_census
-from durafleet.core.runs.world import RunWorld, Trouble
+from durafleet.core.runs.world import RunWorld
 
-TEMPORAL_GRACE = 300.0
-"""Seconds without an answer from Temporal before a run reads as stalled."""
 INPUT_RETRY = 5.0
 """Most seconds between looks for an input that is not there yet: nothing watches ConfigMaps and Secrets."""
 
@@ -202,8 +199,7 @@ def endure(run: Run, trouble: Trouble, *, now: datetime) -> RunPlan:
     """Temporal refused, or does not answer."""
     if trouble.final:
         return rejected(run, trouble.verdict, now=now)
-    waited = (now - trouble.since).total_seconds()
-    stalled = trouble.verdict.reason in PERSON_NEEDED or waited >= TEMPORAL_GRACE
+    stalled = trouble_stalls(trouble, now=now)
     return Plan(status=waiting_status(run, trouble.verdict, stalled=stalled, now=now))
 
 

@@ -9,8 +9,8 @@ from durafleet.api.run import ATTEMPTS_KEPT, AgentRunStatus, Attempt, RetryFrom
 from durafleet.api.status import ConditionType
 from durafleet.core.objects import Run
 from durafleet.core.runs.execution import Execution
+from durafleet.core.runs.identity import owner_of
 from durafleet.core.runs.results import truncate_utf8
-from durafleet.core.runs.starting import owner_of
 
 _MESSAGE_KEPT = 512
 

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 from durafleet.api.lifecycle import RETRYABLE, TERMINAL
 from durafleet.api.status import Reason
-from durafleet.core.actions import RunPlan
 from durafleet.core.objects import FINALIZER, Key, Run, parse_time
+from durafleet.core.runs.actions import RunPlan
 from durafleet.core.runs.execution import Execution
+from durafleet.core.runs.identity import owner_of, workflow_id
 from durafleet.core.runs.retrying import asked_to_retry, seems_to_go_on
-from durafleet.core.runs.starting import owner_of, workflow_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,67 +2,29 @@
 
 import json
 from dataclasses import replace
-from typing import Protocol
 
 from durafleet.api.contract import (
     OWNER_MEMO,
-    WORKFLOW_ID_PREFIX,
     WORKFLOW_TYPE,
-    ActivityOptions,
     Limits,
-    RetryOptions,
     RunInput,
 )
 from durafleet.api.durations import parse_duration
 from durafleet.api.run import INPUT_LIMIT, AgentRunSpec
 from durafleet.api.status import Reason
-from durafleet.api.worker import AgentWorkerSpec, Timeouts
+from durafleet.api.worker import Timeouts
 from durafleet.core.conditions import Verdict
-from durafleet.core.connections.targets import fleet_of, task_queue_of
 from durafleet.core.objects import Run, Worker
 from durafleet.core.runs.execution import StartRequest
+from durafleet.core.runs.identity import owner_of, run_identity, workflow_id
+from durafleet.core.workers.names import fleet_of, task_queue_of
+from durafleet.core.workers.timeouts import activity_options, out_of_order
 
 USUAL_PRIORITY = 3
 """Temporal's own default."""
 
 
-class Named(Protocol):
-    """What has a namespace and a name."""
-
-    @property
-    def namespace(self) -> str: ...
-
-    @property
-    def name(self) -> str: ...
-
-
-def run_identity(run: Run) -> str:
-    """Return what makes this run the same run: its idempotency key, else its UID."""
-    return run.spec.idempotency_key or run.uid
-
-
-def workflow_id(run: Run) -> str:
-    """Return the run's workflow id: derived, never stored to be believed.
-
-    At most 63 + 253 + 128 characters and a prefix, well below the 1000 that Temporal takes.
-    """
-    return f"{WORKFLOW_ID_PREFIX}{run.namespace}/{run.name}/{run_identity(run)}"
-
-
-def owner_of(run: Named) -> str:
-    """Return how a workflow's memo names the run that it belongs to."""
-    return f"{run.namespace}/{run.name}"
-
-
 _NEW_NAME = "create the run under a new name"
-
-
-def run_key(workflow: str) -> tuple[str, str] | None:
-    """Return namespace and name of the AgentRun behind a workflow id; None if it is not one of ours."""
-    prefix, *parts = workflow.split("/")
-    if f"{prefix}/" != WORKFLOW_ID_PREFIX or len(parts) != 3:
-        return None
-    return parts[0], parts[1]
 
 
 def invalid_spec(spec: AgentRunSpec) -> Verdict | None:
@@ -88,19 +50,6 @@ def invalid_input(spec: AgentRunSpec, given: object, *, where: str) -> Verdict |
             "pass a reference (a URL or an object's key) and let a tool read it.",
         )
     return None
-
-
-def out_of_order(timeouts: Timeouts) -> str | None:
-    """Say which timeouts contradict each other, None if none do: the CRD's rule, for what it could not see."""
-    heartbeat, activity, workflow = (
-        parse_duration(text) for text in (timeouts.heartbeat, timeouts.activity, timeouts.workflow)
-    )
-    if heartbeat < activity < workflow:
-        return None
-    return (
-        f"heartbeat ({timeouts.heartbeat}) must be shorter than activity ({timeouts.activity}), and that shorter than "
-        f"workflow ({timeouts.workflow})."
-    )
 
 
 def invalid_timeouts(run: Run, worker: Worker) -> Verdict | None:
@@ -167,20 +116,6 @@ def limits_of(run: Run, worker: Worker) -> Limits:
     """Return the worker's limits, with what the run says instead."""
     own = run.spec.limits.model_dump(exclude_none=True) if run.spec.limits is not None else {}
     return worker.spec.limits.model_copy(update=own)
-
-
-def activity_options(spec: AgentWorkerSpec, timeouts: Timeouts) -> ActivityOptions:
-    """Resolve the timeouts and retries of activities to seconds."""
-    return ActivityOptions(
-        start_to_close=parse_duration(timeouts.activity).total_seconds(),
-        heartbeat=parse_duration(timeouts.heartbeat).total_seconds(),
-        retry=RetryOptions(
-            maximum_attempts=spec.retry.maximum_attempts,
-            initial_interval=parse_duration(spec.retry.initial_interval).total_seconds(),
-            backoff_coefficient=float(spec.retry.backoff_coefficient),
-            maximum_interval=parse_duration(spec.retry.maximum_interval).total_seconds(),
-        ),
-    )
 
 
 def _arguments(run: Run, worker: Worker, given: object) -> tuple[object, ...]:

@@ -6,12 +6,14 @@ from typing import Any
 from durafleet.api.contract import RunPhase
 from durafleet.api.run import AgentRunStatus, ReadyWhen, WorkflowRef
 from durafleet.api.status import Reason
-from durafleet.core.actions import Announcement, Plan, RunPlan
 from durafleet.core.conditions import Summary, Verdict
-from durafleet.core.connections.targets import task_queue_of
 from durafleet.core.objects import Run, Worker, format_time
+from durafleet.core.places import Target
+from durafleet.core.plans import Announcement, Plan
+from durafleet.core.runs.actions import RunPlan
 from durafleet.core.runs.admission import Turn, told_position
-from durafleet.core.runs.execution import Execution, ExecutionStatus, Target
+from durafleet.core.runs.execution import Execution, ExecutionStatus
+from durafleet.core.workers.names import task_queue_of
 
 _WORKING = frozenset({Reason.RUNNING, Reason.AWAITING_APPROVAL})
 

@@ -10,7 +10,8 @@ from durafleet.api.lifecycle import TERMINAL
 from durafleet.api.status import ConditionType, Reason
 from durafleet.core.conditions import Verdict
 from durafleet.core.objects import Key, Run
-from durafleet.core.runs.execution import Execution, ExecutionStatus, Outcome, Place, Target
+from durafleet.core.places import Place, Target
+from durafleet.core.runs.execution import Execution, ExecutionStatus, Outcome
 
 _FINAL = frozenset(
     {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.TIMED_OUT, ExecutionStatus.CANCELED}

@@ -2,8 +2,8 @@
 
 from durafleet.api.status import ConditionType, Reason
 from durafleet.core.conditions import Verdict
-from durafleet.core.connections.targets import task_queue_of
 from durafleet.core.objects import Run, Worker
+from durafleet.core.workers.names import task_queue_of
 
 
 def matters_to_runs(before: Worker | None, after: Worker | None) -> bool:

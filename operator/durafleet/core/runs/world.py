@@ -1,21 +1,13 @@
 """What the plan of an AgentRun is made from, besides the AgentRun itself."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from durafleet.core.conditions import Verdict
+from durafleet.core.grace import Trouble
 from durafleet.core.objects import Worker
+from durafleet.core.places import Target
 from durafleet.core.runs.admission import Turn
-from durafleet.core.runs.execution import Execution, Target
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Temporal refused the last call, or gave no answer since `since`."""
-
-    verdict: Verdict
-    since: datetime
-    final: bool = False  # asking again will not help
+from durafleet.core.runs.execution import Execution
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from durafleet.api.agents import AgentsFile
 from durafleet.api.contract import Env
 from durafleet.api.durations import parse_duration
 from durafleet.api.model import API_VERSION
-from durafleet.core.connections.targets import fleet_of, task_queue_of
 from durafleet.core.objects import Worker
-from durafleet.core.runs.execution import Target
-from durafleet.core.runs.starting import activity_options
+from durafleet.core.places import Target
+from durafleet.core.workers.names import fleet_of, task_queue_of
+from durafleet.core.workers.timeouts import activity_options
 
 WORKER_LABEL = "durafleet.dev/worker"
 """Label of everything that belongs to a fleet; its value is the AgentWorker's name."""

@@ -6,14 +6,12 @@ from typing import Any
 
 from durafleet.api.status import ConditionType, Reason
 from durafleet.api.worker import AgentWorkerStatus
-from durafleet.core.actions import Announcement, ApplyObject, DeleteObject, Plan, WorkerPlan
 from durafleet.core.conditions import Summary, Verdict
-from durafleet.core.connections.plan import PERSON_NEEDED
-from durafleet.core.connections.targets import fleet_of, task_queue_of
-from durafleet.core.grace import reference_grace
+from durafleet.core.grace import PERSON_NEEDED, reference_grace
 from durafleet.core.objects import Worker
-from durafleet.core.runs.execution import Target
-from durafleet.core.runs.starting import out_of_order
+from durafleet.core.places import Target
+from durafleet.core.plans import Announcement, Plan
+from durafleet.core.workers.actions import ApplyObject, DeleteObject, WorkerPlan
 from durafleet.core.workers.deployment import (
     WorkerDefaults,
     agents_name,
@@ -22,6 +20,8 @@ from durafleet.core.workers.deployment import (
     reserved_variables,
     selector,
 )
+from durafleet.core.workers.names import fleet_of, task_queue_of
+from durafleet.core.workers.timeouts import out_of_order
 
 LOOK_AGAIN = 2.0
 """Seconds between looks at pods and pollers while a fleet is not Ready."""

@@ -14,8 +14,9 @@ from durafleet.controllers.tracking.sweeps import Sweeper
 from durafleet.controllers.world import World
 from durafleet.core.connections.targets import DefaultConnection
 from durafleet.core.leading.sharding import Shard
-from durafleet.core.runs.execution import ExecutionStatus, Place
-from durafleet.core.runs.starting import workflow_id
+from durafleet.core.places import Place
+from durafleet.core.runs.execution import ExecutionStatus
+from durafleet.core.runs.identity import workflow_id
 from durafleet.core.workers.deployment import WorkerDefaults
 from tests.support.builders import an_execution
 from tests.support.waiting import until

@@ -7,8 +7,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from durafleet.controllers.runs.store import RunStore
-from durafleet.core.actions import Plan
 from durafleet.core.objects import Run, read_run
+from durafleet.core.plans import Plan
 from durafleet.core.runs.execution import Execution
 from durafleet.core.runs.plan import plan_run
 from durafleet.core.runs.settled import SettledRun, is_news, is_of, is_settled, settled

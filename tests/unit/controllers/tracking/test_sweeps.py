@@ -9,7 +9,7 @@ import pytest
 from durafleet.controllers.tracking import sweeps
 from durafleet.controllers.tracking.lane import Lane
 from durafleet.controllers.tracking.sweeps import Sweeper
-from durafleet.core.runs.execution import Place
+from durafleet.core.places import Place
 from durafleet.errors import Throttled, Unavailable
 from tests.support.builders import NOON, TARGET
 from tests.support.lanes import OTHER, OWN, FakeOwner, FakePool, a_lane

@@ -9,7 +9,10 @@ from durafleet.api.contract import RunPhase
 from durafleet.api.lifecycle import RETRYABLE
 from durafleet.api.run import AgentRunStatus, Failure, RetryFrom
 from durafleet.api.status import ConditionType, Reason
-from durafleet.core.actions import (
+from durafleet.core.conditions import Verdict
+from durafleet.core.grace import Trouble
+from durafleet.core.objects import Run
+from durafleet.core.runs.actions import (
     AddFinalizer,
     CancelWorkflow,
     DeleteRun,
@@ -23,12 +26,10 @@ from durafleet.core.actions import (
     TerminateWorkflow,
     UnpauseWorkflow,
 )
-from durafleet.core.conditions import Verdict
-from durafleet.core.objects import Run
 from durafleet.core.runs.admission import Turn
 from durafleet.core.runs.execution import ExecutionStatus
 from durafleet.core.runs.plan import plan_run
-from durafleet.core.runs.world import Given, RunWorld, Trouble
+from durafleet.core.runs.world import Given, RunWorld
 from tests.support.builders import NOON, TARGET, a_closed, a_run, a_worker, an_execution, held
 
 LATER = NOON + timedelta(hours=1)

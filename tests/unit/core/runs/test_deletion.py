@@ -5,11 +5,12 @@ from datetime import timedelta
 
 from durafleet.api.run import AgentRunStatus
 from durafleet.api.status import Reason
-from durafleet.core.actions import CancelWorkflow, Describe, RemoveFinalizer, TerminateWorkflow
 from durafleet.core.connections.targets import connection_not_found
+from durafleet.core.grace import Trouble
 from durafleet.core.objects import Run
+from durafleet.core.runs.actions import CancelWorkflow, Describe, RemoveFinalizer, TerminateWorkflow
 from durafleet.core.runs.execution import ExecutionStatus
-from durafleet.core.runs.plan import RunWorld, Trouble, plan_run
+from durafleet.core.runs.plan import RunWorld, plan_run
 from tests.support.builders import NOON, TARGET, a_closed, a_run, a_worker, an_execution, held
 
 

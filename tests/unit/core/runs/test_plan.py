@@ -8,7 +8,10 @@ import pytest
 from durafleet.api.lifecycle import TERMINAL
 from durafleet.api.run import AgentRunStatus, Failure
 from durafleet.api.status import ConditionType, Reason
-from durafleet.core.actions import (
+from durafleet.core.conditions import Verdict
+from durafleet.core.grace import Trouble
+from durafleet.core.objects import Run
+from durafleet.core.runs.actions import (
     AddFinalizer,
     CancelWorkflow,
     Describe,
@@ -18,11 +21,9 @@ from durafleet.core.actions import (
     StartWorkflow,
     TerminateWorkflow,
 )
-from durafleet.core.conditions import Verdict
-from durafleet.core.objects import Run
 from durafleet.core.runs.execution import ExecutionStatus
 from durafleet.core.runs.plan import plan_run
-from durafleet.core.runs.world import RunWorld, Trouble
+from durafleet.core.runs.world import RunWorld
 from tests.support.builders import NOON, TARGET, a_closed, a_run, a_worker, an_execution, held
 
 

@@ -11,13 +11,15 @@ from durafleet.api.contract import RunPhase
 from durafleet.api.lifecycle import TERMINAL, TRANSITIONS
 from durafleet.api.run import AgentRunStatus, DeletionPolicy, Failure
 from durafleet.api.status import ConditionType, Reason
-from durafleet.core import actions as act
 from durafleet.core.conditions import Verdict
+from durafleet.core.grace import Trouble
 from durafleet.core.objects import FINALIZER, Run
+from durafleet.core.runs import actions as act
+from durafleet.core.runs.actions import RunPlan
 from durafleet.core.runs.admission import Turn
 from durafleet.core.runs.execution import Execution, ExecutionStatus, Outcome
-from durafleet.core.runs.plan import RunPlan, plan_run
-from durafleet.core.runs.world import Given, RunWorld, Trouble
+from durafleet.core.runs.plan import plan_run
+from durafleet.core.runs.world import Given, RunWorld
 from tests.support.builders import NOON, TARGET, a_run, a_worker, an_execution
 
 CLOSED = [status for status in ExecutionStatus if status not in {"Running", "Paused", "ContinuedAsNew"}]

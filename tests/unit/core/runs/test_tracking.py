@@ -8,12 +8,13 @@ import pytest
 from durafleet.api.connection import TemporalConnectionSpec
 from durafleet.api.run import AgentRunStatus, WorkflowRef
 from durafleet.api.status import Condition, ConditionType, Reason
-from durafleet.core.actions import Describe
 from durafleet.core.conditions import Verdict
 from durafleet.core.connections.plan import Check, matters_to_others, plan_connection
 from durafleet.core.objects import FINALIZER, Connection, Run, format_time
 from durafleet.core.pacing import SLOWEST, SWEEP_EVERY, USUAL, Pace, slowed
-from durafleet.core.runs.execution import ExecutionStatus, Outcome, Target, latest
+from durafleet.core.places import Target
+from durafleet.core.runs.actions import Describe
+from durafleet.core.runs.execution import ExecutionStatus, Outcome, latest
 from durafleet.core.runs.plan import plan_run
 from durafleet.core.runs.tracking import Close, believable, closed_by, reports_progress, unshown, waits_for_census
 from durafleet.core.runs.world import RunWorld

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from durafleet.api.status import Reason
-from durafleet.core.actions import ApplyObject, DeleteObject
 from durafleet.core.conditions import Verdict
 from durafleet.core.connections.targets import connection_not_found
 from durafleet.core.objects import Worker
+from durafleet.core.workers.actions import ApplyObject, DeleteObject
 from durafleet.core.workers.deployment import WorkerDefaults, deployment
 from durafleet.core.workers.plan import Rollout, WorkerPlan, WorkerWorld, plan_worker
 from tests.support.builders import NOON, TARGET, a_worker

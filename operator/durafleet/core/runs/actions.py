@@ -1,15 +1,11 @@
-"""What a plan can ask for. Each action is a value; a controller turns it into one outbound call."""
+"""What the plan of an AgentRun can ask for. Each action is a value; the controller makes it one outbound call."""
 
-from dataclasses import dataclass, field
-from typing import Any, Generic, Never, TypeVar
+from dataclasses import dataclass
 
-from durafleet.api.connection import TemporalConnectionStatus
 from durafleet.api.run import AgentRunStatus, InputFrom, RetryFrom
-from durafleet.api.worker import AgentWorkerStatus
-from durafleet.core.runs.execution import StartRequest, Target
-
-StatusT = TypeVar("StatusT")
-ActionT = TypeVar("ActionT")
+from durafleet.core.places import Target
+from durafleet.core.plans import Plan
+from durafleet.core.runs.execution import StartRequest
 
 
 @dataclass(frozen=True)
@@ -103,22 +99,6 @@ class DeleteRun:
     """Delete the AgentRun; its time after the end is up."""
 
 
-@dataclass(frozen=True)
-class ApplyObject:
-    """Server-side apply of an owned object."""
-
-    manifest: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class DeleteObject:
-    """Delete an owned object that is no longer wanted."""
-
-    api_version: str
-    kind: str
-    name: str
-
-
 AskTemporal = (
     StartWorkflow
     | Describe
@@ -130,35 +110,4 @@ AskTemporal = (
     | RetryWorkflow
 )
 RunAction = AddFinalizer | RemoveFinalizer | ReadInput | DeleteRun | AskTemporal
-WorkerAction = ApplyObject | DeleteObject
-
-
-@dataclass(frozen=True)
-class Announcement:
-    """A Kubernetes Event; posted at most once per object and reason."""
-
-    type: str  # Normal or Warning
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan(Generic[StatusT, ActionT]):
-    """What to do now, and the status once it is done.
-
-    Attributes:
-        actions: in the order they must happen; the status is due only when none is left.
-        status: the whole status after them; None leaves it alone.
-        announcements: due together with a changed status.
-        requeue: look again after so many seconds; None waits for an observation.
-    """
-
-    actions: tuple[ActionT, ...] = ()
-    status: StatusT | None = None
-    announcements: tuple[Announcement, ...] = field(default=())
-    requeue: float | None = None
-
-
 RunPlan = Plan[AgentRunStatus, RunAction]
-WorkerPlan = Plan[AgentWorkerStatus, WorkerAction]
-ConnectionPlan = Plan[TemporalConnectionStatus, Never]

@@ -1,0 +1,32 @@
+"""The timeouts and retries of an AgentWorker: whether they fit together, and as what activities get them."""
+
+from durafleet.api.contract import ActivityOptions, RetryOptions
+from durafleet.api.durations import parse_duration
+from durafleet.api.worker import AgentWorkerSpec, Timeouts
+
+
+def out_of_order(timeouts: Timeouts) -> str | None:
+    """Say which timeouts contradict each other, None if none do: the CRD's rule, for what it could not see."""
+    heartbeat, activity, workflow = (
+        parse_duration(text) for text in (timeouts.heartbeat, timeouts.activity, timeouts.workflow)
+    )
+    if heartbeat < activity < workflow:
+        return None
+    return (
+        f"heartbeat ({timeouts.heartbeat}) must be shorter than activity ({timeouts.activity}), and that shorter than "
+        f"workflow ({timeouts.workflow})."
+    )
+
+
+def activity_options(spec: AgentWorkerSpec, timeouts: Timeouts) -> ActivityOptions:
+    """Resolve the timeouts and retries of activities to seconds."""
+    return ActivityOptions(
+        start_to_close=parse_duration(timeouts.activity).total_seconds(),
+        heartbeat=parse_duration(timeouts.heartbeat).total_seconds(),
+        retry=RetryOptions(
+            maximum_attempts=spec.retry.maximum_attempts,
+            initial_interval=parse_duration(spec.retry.initial_interval).total_seconds(),
+            backoff_coefficient=float(spec.retry.backoff_coefficient),
+            maximum_interval=parse_duration(spec.retry.maximum_interval).total_seconds(),
+        ),
+    )
