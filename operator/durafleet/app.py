@@ -5,24 +5,26 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, Self, cast
+from collections.abc import Coroutine
+from typing import Any, cast
 from uuid import uuid4
 
 import kopf
 
 from durafleet import handlers
+from durafleet.api.model import API_VERSION
 from durafleet.callbacks import CallbackReceiver
 from durafleet.config import Settings
 from durafleet.controllers.connections.controller import ConnectionController
+from durafleet.controllers.kind import Controller
 from durafleet.controllers.leading.leadership import LEADER, Leadership
 from durafleet.controllers.runs.controller import RunController
-from durafleet.controllers.runs.first_look import look_on
-from durafleet.controllers.runs.hints import take_hint
+from durafleet.controllers.runs.first_look import look_first, look_on
+from durafleet.controllers.store import Store
 from durafleet.controllers.workers.controller import WorkerController
 from durafleet.controllers.world import World
 from durafleet.core.connections.targets import DefaultConnection
+from durafleet.core.objects import read_connection, read_worker
 from durafleet.core.runs.controls import OPERATOR_IDENTITY
 from durafleet.core.workers.deployment import WorkerDefaults
 from durafleet.errors import DurafleetError, NotFound
@@ -30,37 +32,36 @@ from durafleet.fence import FENCE, now
 from durafleet.health import Health
 from durafleet.kube.client import KubeClient
 from durafleet.kube.lease import Lease
-from durafleet.kube.resources import CONNECTIONS, RUNS, WORKERS
+from durafleet.tasks import first_of, running
 from durafleet.temporal.connections import Pool
 
 logger = logging.getLogger(__name__)
 
 
 class App:
-    """The operator's parts; Kopf hands it to the handlers as their memo."""
+    """The operator's parts.
+
+    Attributes:
+        controllers: one for each kind; what they watch and which queues they run, follows from them.
+    """
 
     def __init__(self, settings: Settings, kube: KubeClient, *, election: KubeClient) -> None:
         self.settings = settings
         self.world = World(
             kube=kube,
             pool=Pool(identity=f"{OPERATOR_IDENTITY}@{process_name()}", callbacks=settings.callbacks),
+            workers=Store(read_worker),
+            connections=Store(read_connection),
             default_connection=DefaultConnection(settings.temporal_address, settings.temporal_namespace),
-            worker_defaults=WorkerDefaults(
-                image=settings.worker_image,
-                image_pull_policy=settings.worker_image_pull_policy,
-                image_pull_secrets=settings.worker_image_pull_secrets,
-            ),
         )
         self.runs = RunController(self.world, concurrency=settings.concurrency)
-        self.workers = WorkerController(self.world, self.runs)
-        self.connections = ConnectionController(self.world, self.workers, self.runs)
+        workers = WorkerController(self.world, self.runs, defaults=_worker_defaults(settings))
+        connections = ConnectionController(self.world, workers, self.runs)
+        self.controllers: tuple[Controller, ...] = (self.runs, workers, connections)
+        self.watches = [watch for controller in self.controllers for watch in controller.watches]
         self.leadership = _leadership(settings, election)
         self.watching = asyncio.Event()
         self.stopping = asyncio.Event()
-
-    def __copy__(self) -> Self:
-        """Kopf copies its memo for every object; there is one of us."""
-        return self
 
     def readiness(self) -> tuple[bool, str]:
         """Tell whether the operator is ready, to act or to take over, and say what it does."""
@@ -87,19 +88,19 @@ class App:
             ready=self.readiness,
             details=self.details,
         )
-        async with _running(health.run(), self.stopping.wait()) as (serving, stopped):
+        async with running(health.run(), self.stopping.wait()) as (serving, stopped):
             if self.leadership is None:
                 await self._act([serving], stopped)
                 return
-            await _first(self.leadership.acquire(), stopped, serving)
+            await first_of(self.leadership.acquire(), stopped, serving)
             if self.leadership.leads:
-                async with _running(self.leadership.keep()) as (keeping,):
+                async with running(self.leadership.keep()) as (keeping,):
                     await self._act([serving, keeping], stopped)
             await self.leadership.release()
 
     async def _act(self, others: list[asyncio.Task[None]], stopped: asyncio.Task[Any]) -> None:
-        queues = (self.runs.queue.run(), self.workers.queue.run(), self.connections.queue.run())
-        async with _running(*queues, *self._receiving()) as tasks:
+        queues = [controller.queue.run() for controller in self.controllers]
+        async with running(*queues, *self._receiving()) as tasks:
             await self._until_stopped([*others, *tasks], stopped)
 
     def _receiving(self) -> list[Coroutine[Any, Any, None]]:
@@ -108,12 +109,12 @@ class App:
         receiver = CallbackReceiver(
             address,
             knows=self.watching.is_set,
-            look=lambda workflow: take_hint(workflow, self.world.runs, self.runs.sightings),
+            look=self.runs.take_hint,
         )
         return [receiver.run(host=self.settings.http_host, port=self.settings.callback_port)]
 
     async def _until_stopped(self, background: list[asyncio.Task[None]], stopped: asyncio.Task[Any]) -> None:
-        await _first(self._await_crds(), stopped, *background)
+        await first_of(self._await_crds(), stopped, *background)
         if self.stopping.is_set():
             return
         watch = asyncio.create_task(self._watch())
@@ -143,9 +144,8 @@ class App:
         was refused (410) another one may not. The process would live on, and watch nothing.
         """
         tasks = await kopf.spawn_tasks(
-            registry=handlers.registry(self.settings.shard),
-            settings=handlers.settings(),
-            memo=self,
+            registry=handlers.registry(self.watches, self.settings.shard, first=self._look_first),
+            settings=handlers.settings(self.watches),
             clusterwide=not self.settings.watch_namespaces,
             namespaces=self.settings.watch_namespaces,
             stop_flag=self.stopping,
@@ -156,13 +156,17 @@ class App:
         scope = self.settings.watch_namespaces
         looking = look_on(self.runs, self.world.kube, namespaces=scope, shard=self.settings.shard)
         try:
-            async with _running(looking):
+            async with running(looking):
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
         for task in done:
             task.result()
+
+    async def _look_first(self) -> None:
+        scope = self.settings.watch_namespaces
+        await look_first(self.world, self.runs, namespaces=scope, shard=self.settings.shard)
 
     async def _await_crds(self) -> None:
         """Wait for the CRDs to be served: without them Kopf would watch nothing, in silence."""
@@ -174,15 +178,24 @@ class App:
             await asyncio.sleep(2)
 
     async def _missing_crds(self) -> list[str]:
+        wanted = [each.resource.plural for each in self.watches if each.resource.api_version == API_VERSION]
         try:
-            answer = await self.world.kube.request("GET", f"/apis/{RUNS.api_version}")
+            answer = await self.world.kube.request("GET", f"/apis/{API_VERSION}")
         except NotFound:
-            return [RUNS.plural, WORKERS.plural, CONNECTIONS.plural]
+            return wanted
         except DurafleetError as error:
             logger.warning("%s", error)
             return ["(unknown)"]
         served = {resource["name"] for resource in answer.get("resources") or ()}
-        return [each.plural for each in (RUNS, WORKERS, CONNECTIONS) if each.plural not in served]
+        return [plural for plural in wanted if plural not in served]
+
+
+def _worker_defaults(settings: Settings) -> WorkerDefaults:
+    return WorkerDefaults(
+        image=settings.worker_image,
+        image_pull_policy=settings.worker_image_pull_policy,
+        image_pull_secrets=settings.worker_image_pull_secrets,
+    )
 
 
 def _leadership(settings: Settings, kube: KubeClient) -> Leadership | None:
@@ -197,26 +210,6 @@ def _leadership(settings: Settings, kube: KubeClient) -> Leadership | None:
 def process_name() -> str:
     """Return what tells this operator from others: its pod's name."""
     return os.environ.get("POD_NAME") or socket.gethostname()
-
-
-@asynccontextmanager
-async def _running(*parts: Coroutine[Any, Any, Any]) -> AsyncIterator[list[asyncio.Task[Any]]]:
-    """Run parts beside each other as long as the context lives."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _first(work: Coroutine[Any, Any, None], *others: asyncio.Task[Any]) -> None:
-    """Await work until one of the others ends; raises what ended either."""
-    async with _running(work) as (task,):
-        done, _ = await asyncio.wait([task, *others], return_when=asyncio.FIRST_COMPLETED)
-        for each in done:
-            each.result()
 
 
 def stop_on_signals(stopping: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""What all controllers share: clients, the latest objects, the operator's defaults and the clock."""
+"""What all controllers share: clients, the objects that several kinds refer to, the default connection, the clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,13 +6,11 @@ from datetime import UTC, datetime
 
 from durafleet.api.status import Reason
 from durafleet.controllers.recorder import Recorder
-from durafleet.controllers.runs.store import RunStore
 from durafleet.controllers.store import Store
 from durafleet.core.conditions import Verdict
 from durafleet.core.connections.targets import DefaultConnection, resolve_target
-from durafleet.core.objects import Connection, Worker, read_connection, read_worker
+from durafleet.core.objects import Connection, Worker
 from durafleet.core.places import Target
-from durafleet.core.workers.deployment import WorkerDefaults
 from durafleet.errors import Denied, DurafleetError, NamespaceNotFound
 from durafleet.kube.client import KubeClient
 from durafleet.temporal.connections import Pool
@@ -24,16 +22,14 @@ def utc_now() -> datetime:
 
 @dataclass
 class World:
-    """The operator's surroundings."""
+    """The servers, and the latest AgentWorkers and TemporalConnections: runs and workers refer to them."""
 
     kube: KubeClient
     pool: Pool
+    workers: Store[Worker]
+    connections: Store[Connection]
     default_connection: DefaultConnection
-    worker_defaults: WorkerDefaults
     now: Callable[[], datetime] = utc_now
-    runs: RunStore = field(default_factory=RunStore)
-    workers: Store[Worker] = field(default_factory=lambda: Store(read_worker))
-    connections: Store[Connection] = field(default_factory=lambda: Store(read_connection))
     events: Recorder = field(init=False)
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from durafleet.api.status import Reason
+from durafleet.controllers.kind import Watch
 from durafleet.controllers.queue.keyed import KeyedQueue
 from durafleet.controllers.runs.controller import RunController
 from durafleet.controllers.workers.controller import WorkerController
@@ -27,6 +28,10 @@ class ConnectionController:
         self.queue: KeyedQueue[Key] = KeyedQueue("temporalconnections", self.reconcile, concurrency=4)
         runs.tracker.paced = self.wake
         world.connections.changed = self._changed
+
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        return (Watch(CONNECTIONS, self.observe),)
 
     def observe(self, event: Mapping[str, Any]) -> None:
         """Take in a watch event."""

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from durafleet.api.lifecycle import RETRYABLE
+from durafleet.controllers.kind import Watch
 from durafleet.controllers.queue.fairness import Band
 from durafleet.controllers.queue.keyed import KeyedQueue
 from durafleet.controllers.runs.effects import TemporalTrouble, keep, perform, take_trouble
+from durafleet.controllers.runs.hints import take_hint
 from durafleet.controllers.runs.memory import Memory
 from durafleet.controllers.runs.metrics import measure
 from durafleet.controllers.runs.sightings import RunSightings
+from durafleet.controllers.runs.store import RunStore
 from durafleet.controllers.world import World
 from durafleet.core.grace import Trouble
 from durafleet.core.objects import Key, Run
@@ -40,12 +43,17 @@ class RunController:
 
     def __init__(self, world: World, *, concurrency: int) -> None:
         self._world = world
+        self._runs = RunStore()
         self.queue: KeyedQueue[Key] = KeyedQueue("agentruns", self.reconcile, concurrency=concurrency)
-        self.sightings = RunSightings(world, self.queue)
+        self.sightings = RunSightings(world, self._runs, self.queue)
         self.tracker = self.sightings.tracker
         self._first_status_due = 0.0
-        world.runs.changed = self.sightings.admission.observe
+        self._runs.changed = self.sightings.admission.observe
         world.events.busy = lambda: self.queue.load > QUIET
+
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        return (Watch(RUNS, self.observe),)
 
     def observe(self, event: Mapping[str, Any]) -> None:
         """Take in a watch event."""
@@ -55,13 +63,17 @@ class RunController:
         """Look again at the unfinished runs of a worker, or of a whole namespace."""
         self.sightings.wake(tenant=tenant, worker=worker)
 
+    def take_hint(self, workflow: str) -> bool:
+        """Reconcile the run of a workflow that is said to have ended; tell whether there is such a run."""
+        return take_hint(workflow, self._runs, self.sightings)
+
     async def reconcile(self, key: Key) -> float | None:
         """Bring one run as far as it goes now; return when to look again."""
-        if (kept := self._world.runs.settled(key)) is not None:
+        if (kept := self._runs.settled(key)) is not None:
             if (patience := self._patience(kept)) != 0:
                 return patience
             await self._take_up(kept)
-        run = self._world.runs.get(key)
+        run = self._runs.get(key)
         if run is None:
             self.sightings.forget(key)
             return None
@@ -75,7 +87,7 @@ class RunController:
             memory.given = None
             if memory.leave():
                 self.sightings.look_again(key)
-            if (run := self._world.runs.get(key)) is not None:
+            if (run := self._runs.get(key)) is not None:
                 self.sightings.admission.release(run)
 
     def _patience(self, kept: SettledRun) -> float | None:
@@ -90,15 +102,15 @@ class RunController:
         """Read a settled run anew: all of it is needed to decide."""
         body = await read(self._world.kube, RUNS, kept.namespace, kept.name)
         if body is None:
-            self._world.runs.drop(kept.key)
+            self._runs.drop(kept.key)
         else:
-            self._world.runs.take_up(body)
+            self._runs.take_up(body)
 
     async def _bring_on(self, key: Key, memory: Memory) -> float | None:
         trouble: Trouble | None = None
         failure: Unavailable | None = None
         for _ in range(STEPS):
-            run = self._world.runs.get(key)
+            run = self._runs.get(key)
             if run is None or run.uid != memory.uid:
                 return 0.0
             plan = plan_run(run, self._surroundings(run, memory, trouble), now=self._world.now())
@@ -148,8 +160,8 @@ class RunController:
 
     async def _perform(self, run: Run, memory: Memory, plan: RunPlan) -> None:
         for action in plan.actions:
-            await perform(self._world, run, memory, action)
-            run = self._world.runs.get(run.key) or run
+            await perform(self._world, self._runs, run, memory, action)
+            run = self._runs.get(run.key) or run
 
     async def _start(self, run: Run, memory: Memory, plan: RunPlan) -> None:
         """Start the workflow; its status is for later: all starts come first, and a run that is short needs one."""
@@ -173,7 +185,7 @@ class RunController:
             body = await write_status(self._world.kube, RUNS, run, status.wire(), run.status.wire())
         except NotFound:
             return  # deleted meanwhile: its event is on the way, and nothing is left to describe
-        keep(self._world, memory, body)
+        keep(self._runs, memory, body)
         if status.progress != run.status.progress:
             memory.progress_at = self._world.now()
         measure(run, memory.execution, status, now=self._world.now())
@@ -192,7 +204,7 @@ class RunController:
             self.tracker.drop(run.key)
 
     def _settle(self, run: Run, plan: RunPlan) -> None:
-        self._world.runs.settle(settled(run, plan, now=self._world.now()))
+        self._runs.settle(settled(run, plan, now=self._world.now()))
         self.sightings.memory.pop(run.key, None)
 
 

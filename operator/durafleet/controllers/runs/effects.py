@@ -6,6 +6,7 @@ from typing import Any
 
 from durafleet.api.status import Reason
 from durafleet.controllers.runs.memory import Memory
+from durafleet.controllers.runs.store import RunStore
 from durafleet.controllers.world import World, verdict_of
 from durafleet.core.conditions import Verdict
 from durafleet.core.grace import Trouble
@@ -59,7 +60,7 @@ def take_trouble(memory: Memory, raised: TemporalTrouble, *, now: datetime) -> t
     return Trouble(verdict, memory.trouble_since, final=True), None
 
 
-async def perform(world: World, run: Run, memory: Memory, action: RunAction) -> None:
+async def perform(world: World, runs: RunStore, run: Run, memory: Memory, action: RunAction) -> None:
     """Carry out one action.
 
     Raises:
@@ -68,9 +69,9 @@ async def perform(world: World, run: Run, memory: Memory, action: RunAction) -> 
     """
     match action:
         case AddFinalizer():
-            keep(world, memory, await set_finalizer(world.kube, RUNS, run, present=True))
+            keep(runs, memory, await set_finalizer(world.kube, RUNS, run, present=True))
         case RemoveFinalizer():
-            await _let_go(world, run, memory)
+            await _let_go(world, runs, run, memory)
         case ReadInput(source=source):
             memory.given = await read_input(world.kube, run.namespace, source)
         case DeleteRun():
@@ -83,15 +84,15 @@ async def perform(world: World, run: Run, memory: Memory, action: RunAction) -> 
             memory.trouble_since = None
 
 
-def keep(world: World, memory: Memory, body: dict[str, Any]) -> None:
+def keep(runs: RunStore, memory: Memory, body: dict[str, Any]) -> None:
     """Keep an AgentRun as a write of ours has left it."""
     memory.written.append(body["metadata"]["resourceVersion"])
-    world.runs.put(body)
+    runs.put(body)
 
 
-async def _let_go(world: World, run: Run, memory: Memory) -> None:
+async def _let_go(world: World, runs: RunStore, run: Run, memory: Memory) -> None:
     try:
-        keep(world, memory, await set_finalizer(world.kube, RUNS, run, present=False))
+        keep(runs, memory, await set_finalizer(world.kube, RUNS, run, present=False))
     except NotFound:
         return
 

@@ -11,6 +11,7 @@ from durafleet.controllers.queue.fairness import Band
 from durafleet.controllers.queue.keyed import KeyedQueue
 from durafleet.controllers.runs.admission import Admission
 from durafleet.controllers.runs.memory import Memory
+from durafleet.controllers.runs.store import RunStore
 from durafleet.controllers.store import key_of
 from durafleet.controllers.tracking.tracker import Tracker
 from durafleet.controllers.world import World
@@ -37,8 +38,9 @@ class RunSightings:
         listed: how many AgentRuns the watches have brought that were there before them.
     """
 
-    def __init__(self, world: World, queue: KeyedQueue[Key]) -> None:
+    def __init__(self, world: World, runs: RunStore, queue: KeyedQueue[Key]) -> None:
         self._world = world
+        self._runs = runs
         self._queue = queue
         self.memory: dict[Key, Memory] = {}
         self.tracker = Tracker(world, self)
@@ -54,11 +56,11 @@ class RunSightings:
         key = key_of(event["object"])
         listed = event.get("type") is None
         self.listed += listed
-        before = self._world.runs.version(key)
-        self._world.runs.observe(event)
-        if self._world.runs.version(key) == before:
+        before = self._runs.version(key)
+        self._runs.observe(event)
+        if self._runs.version(key) == before:
             return
-        run, memory = self._world.runs.get(key), self.memory.get(key)
+        run, memory = self._runs.get(key), self.memory.get(key)
         if run is not None and memory is not None and memory.visited:
             memory.brought.append(run.resource_version)
             return
@@ -70,7 +72,7 @@ class RunSightings:
 
     def look_again(self, key: Key) -> None:
         """Look at a run soon: before others if somebody waits for it."""
-        run, memory = self._world.runs.get(key), self.memory.get(key)
+        run, memory = self._runs.get(key), self.memory.get(key)
         started = memory is not None and memory.started
         awaited = run is not None and is_awaited(run, started=started)
         self._queue.mark(key, band=Band.FIRST if awaited else Band.LATER)
@@ -83,7 +85,7 @@ class RunSightings:
     def observe_execution(self, execution: Execution, place: Place) -> Key | None:
         """Take in what was seen in a Temporal namespace; return the key if it is of a run that we have there."""
         key = run_key(execution.workflow_id)
-        run = self._world.runs.known(key) if key is not None else None
+        run = self._runs.known(key) if key is not None else None
         if run is None or not is_of(execution, run):
             return None
         if not believable(self.target(run), place):
@@ -105,7 +107,7 @@ class RunSightings:
 
     def wake(self, *, tenant: str, worker: str | None = None) -> None:
         """Look again at the unfinished runs of a worker, or of a whole namespace."""
-        for run in self._world.runs.of(tenant):
+        for run in self._runs.of(tenant):
             concerned = worker in (None, run.spec.worker_ref.name)
             if concerned and run.status.state not in TERMINAL and not self._still_expected(run):
                 self.look_again(run.key)

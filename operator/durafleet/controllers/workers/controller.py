@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from durafleet.controllers.kind import Watch
 from durafleet.controllers.queue.keyed import KeyedQueue
 from durafleet.controllers.runs.controller import RunController
 from durafleet.controllers.world import World, verdict_of
@@ -13,7 +14,14 @@ from durafleet.core.places import Target
 from durafleet.core.runs.waiting import matters_to_runs
 from durafleet.core.workers.actions import ApplyObject, DeleteObject, WorkerPlan
 from durafleet.core.workers.applying import bears, digest, is_as_applied, stamped
-from durafleet.core.workers.deployment import WORKER_LABEL, agents_name, config_map, deployment, selector
+from durafleet.core.workers.deployment import (
+    WORKER_LABEL,
+    WorkerDefaults,
+    agents_name,
+    config_map,
+    deployment,
+    selector,
+)
 from durafleet.core.workers.names import task_queue_of
 from durafleet.core.workers.plan import Rollout, WorkerWorld, invalid_worker, plan_worker
 from durafleet.core.workers.pollers import Pod, pod_problem, polling_pods
@@ -49,13 +57,18 @@ class Memory:
 class WorkerController:
     """Brings AgentWorkers and their Deployments together."""
 
-    def __init__(self, world: World, runs: RunController, *, concurrency: int = 4) -> None:
+    def __init__(self, world: World, runs: RunController, *, defaults: WorkerDefaults, concurrency: int = 4) -> None:
         self._world = world
+        self._defaults = defaults
         self._runs = runs
         self._memory: dict[Key, Memory] = {}
         self._deployments: dict[Key, dict[str, Any]] = {}
         self.queue: KeyedQueue[Key] = KeyedQueue("agentworkers", self.reconcile, concurrency=concurrency)
         world.workers.changed = self._changed
+
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        return Watch(WORKERS, self.observe), Watch(DEPLOYMENTS, self.observe_deployment, WORKER_LABEL)
 
     def observe(self, event: Mapping[str, Any]) -> None:
         """Take in a watch event of an AgentWorker."""
@@ -93,7 +106,7 @@ class WorkerController:
                 return None
             memory = self._remember(worker)
             surroundings = await self._surroundings(worker, memory)
-            plan = plan_worker(worker, surroundings, defaults=self._world.worker_defaults, now=self._world.now())
+            plan = plan_worker(worker, surroundings, defaults=self._defaults, now=self._world.now())
             if not plan.actions and (plan.status is None or plan.status == worker.status):
                 return plan.requeue
             await self._carry_out(worker, memory, plan)
@@ -102,7 +115,7 @@ class WorkerController:
     async def _surroundings(self, worker: Worker, memory: Memory) -> WorkerWorld:
         name = worker.spec.connection_ref.name if worker.spec.connection_ref else None
         target = self._world.target(worker.namespace, name)
-        if isinstance(target, Verdict) or invalid_worker(worker, self._world.worker_defaults) is not None:
+        if isinstance(target, Verdict) or invalid_worker(worker, self._defaults) is not None:
             return WorkerWorld(target=target)
         rollout = await self._rollout(worker, memory, target)
         await self._know_agents(worker, memory)
@@ -125,7 +138,7 @@ class WorkerController:
                 self._keep(body)
         if body is None:
             return None
-        manifest = deployment(worker, target, self._world.worker_defaults)
+        manifest = deployment(worker, target, self._defaults)
         if memory.deployment is None and bears(body, manifest):
             await self._know_deployment(worker, memory, manifest)
         applied = memory.deployment == (digest(manifest), body["metadata"].get("generation", 0))
@@ -153,7 +166,7 @@ class WorkerController:
         found = list_all(self._world.kube, PODS, worker.namespace, labelSelector=selector(worker))
         pods = current_pods([body async for body in found])
         if not rollout.settled:
-            image = worker.spec.image or self._world.worker_defaults.image or ""
+            image = worker.spec.image or self._defaults.image or ""
             return pod_problem(pods, image=image), None, None
         return await self._who_polls(worker, target, pods)
 

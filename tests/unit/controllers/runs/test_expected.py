@@ -9,15 +9,16 @@ import pytest
 
 from durafleet.controllers.runs import first_look, sightings
 from durafleet.controllers.runs.controller import RunController
+from durafleet.controllers.store import Store
 from durafleet.controllers.tracking.census import Census
 from durafleet.controllers.tracking.sweeps import Sweeper
 from durafleet.controllers.world import World
 from durafleet.core.connections.targets import DefaultConnection
 from durafleet.core.leading.sharding import Shard
+from durafleet.core.objects import read_connection, read_worker
 from durafleet.core.places import Place
 from durafleet.core.runs.execution import ExecutionStatus
 from durafleet.core.runs.identity import workflow_id
-from durafleet.core.workers.deployment import WorkerDefaults
 from tests.support.builders import an_execution
 from tests.support.waiting import until
 
@@ -38,8 +39,9 @@ async def controller(monkeypatch: pytest.MonkeyPatch) -> RunController:
     world = World(
         kube=nothing,
         pool=nothing,
+        workers=Store(read_worker),
+        connections=Store(read_connection),
         default_connection=DefaultConnection("temporal:7233"),
-        worker_defaults=WorkerDefaults(image=None, image_pull_policy=None, image_pull_secrets=()),
     )
     return RunController(world, concurrency=1)
 
@@ -158,7 +160,7 @@ async def test_a_run_that_is_gone_is_expected_no_more(controller: RunController)
 
 async def test_a_list_that_only_dates_what_is_known_marks_nothing(controller: RunController):
     controller.observe({"type": None, "object": an_open_run()})
-    run = controller._world.runs.get(KEY)
+    run = controller._runs.get(KEY)
     assert run is not None
     row = an_execution(workflow_id=workflow_id(run))
     memory = controller.sightings.remember(run)
