@@ -39,8 +39,8 @@ format: setup ## Rewrite the code in the house's format
 bench: setup ## Measure: ARGS=--quick in two minutes, the whole page in about an hour
 	@$(PYTHON) -m bench $(ARGS)
 
-generate: setup ## Render CRDs, the CRD chart and the API reference from the models
-	$(PYTHON) -m durafleet.api.crd
+generate: setup ## Render CRDs, the CRD chart, the API reference and the page of the AgentRun policy
+	$(PYTHON) -m durafleet.api.crd && $(PYTHON) -m dev.plan_page
 
 test: setup ## All tests: unit, integration, end to end
 	pytest $(ARGS)

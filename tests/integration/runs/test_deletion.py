@@ -14,7 +14,7 @@ from tests.support.operator import Fleet, impatient, operator_process
 from tests.support.temporal import dev_server
 from tests.support.waiting import until
 
-IMPATIENT = impatient(core__runs__deletion__CANCEL_GRACE=1.0, core__runs__deletion__DEADLINE=3.0)
+IMPATIENT = impatient(core__runs__rules__delete__CANCEL_GRACE=1.0, core__runs__rules__delete__DEADLINE=3.0)
 """An operator whose minutes are seconds."""
 
 
