@@ -1,4 +1,4 @@
-"""Callbacks: the settings, who is let in at the receiver, and what a start does where they are refused."""
+"""Callbacks: the settings, which ones the receiver accepts, and starts on a server that refuses callbacks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -34,7 +34,9 @@ WORKFLOW = "agent-run/sales/report/uid-1"
         ({"URL": "http://user:word@operator:8080/", "SECRET": ADDRESS.secret}, "DURAFLEET_CALLBACK_URL"),
     ],
 )
-def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str], named: str):
+def test_an_invalid_callback_setting_is_named_without_showing_the_secret(
+    monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str], named: str
+):
     for name, value in variables.items():
         monkeypatch.setenv(f"DURAFLEET_CALLBACK_{name}", value)
     with pytest.raises(ConfigurationError, match=named) as raised:
@@ -42,7 +44,7 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, variables: Ma
     assert "only 15 letters" not in f"{raised.value} {raised.value.__cause__}"
 
 
-def test_callbacks_are_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch):
+def test_callbacks_are_disabled_unless_configured(monkeypatch: pytest.MonkeyPatch):
     assert load_settings().callbacks is None
     monkeypatch.setenv("DURAFLEET_CALLBACK_URL", ADDRESS.url)
     monkeypatch.setenv("DURAFLEET_CALLBACK_SECRET", ADDRESS.secret)
@@ -51,17 +53,17 @@ def test_callbacks_are_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch):
 
 @dataclass
 class Receiving:
-    """A receiver, and what it was led to do."""
+    """A receiver, and the workflows for which it requested a reconcile."""
 
     knows: bool = True
     known: bool = True
-    looked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
 
     def app(self) -> web.Application:
         return CallbackReceiver(ADDRESS, knows=lambda: self.knows, look=self._look).app()
 
     async def post(self, headers: Mapping[str, str], body: bytes = b'"done"') -> tuple[int, str, float]:
-        """Return the answer's status, what became of the callback, and by how much its count has grown."""
+        """Return the HTTP status, the outcome, and by how much the count of that outcome has grown."""
         before = counted()
         async with (
             TestClient(TestServer(self.app())) as client,
@@ -71,7 +73,7 @@ class Receiving:
             return answer.status, outcome, counted()[outcome] - before.get(outcome, 0)
 
     def _look(self, workflow: str) -> bool:
-        self.looked.append(workflow)
+        self.requested.append(workflow)
         return self.known
 
 
@@ -80,13 +82,13 @@ def counted() -> dict[str, float]:
     return {each.labels["outcome"]: each.value for each in metric.samples if each.name.endswith("_total")}
 
 
-async def test_a_signed_callback_makes_its_run_be_looked_at():
+async def test_a_signed_callback_requests_a_reconcile_of_its_run():
     receiving = Receiving()
     assert await receiving.post(ADDRESS.headers(WORKFLOW)) == (200, "looked", 1)
-    assert receiving.looked == [WORKFLOW]
+    assert receiving.requested == [WORKFLOW]
 
 
-async def test_a_callback_for_no_run_of_ours_is_answered_so_that_it_does_not_come_again():
+async def test_a_callback_for_an_unknown_run_is_accepted_so_that_temporal_does_not_retry_it():
     assert await Receiving(known=False).post(ADDRESS.headers(WORKFLOW)) == (200, "unknown", 1)
 
 
@@ -100,27 +102,27 @@ async def test_a_callback_for_no_run_of_ours_is_answered_so_that_it_does_not_com
     ],
     ids=["no headers", "no signature", "a wrong signature", "the signature of another run"],
 )
-async def test_a_callback_that_is_not_signed_is_refused(headers: Mapping[str, str]):
+async def test_a_callback_without_a_valid_signature_is_refused(headers: Mapping[str, str]):
     receiving = Receiving()
     assert await receiving.post(headers) == (403, "forged", 1)
-    assert receiving.looked == []
+    assert receiving.requested == []
 
 
-async def test_an_operator_that_knows_no_runs_yet_lets_temporal_come_again():
+async def test_a_callback_before_the_runs_are_known_is_refused_so_that_temporal_retries_it():
     receiving = Receiving(knows=False)
     assert await receiving.post(ADDRESS.headers(WORKFLOW)) == (503, "early", 1)
-    assert receiving.looked == []
+    assert receiving.requested == []
 
 
-async def test_a_body_over_the_limit_is_refused():
+async def test_a_callback_with_a_body_over_the_limit_is_refused():
     receiving = Receiving()
     assert await receiving.post(ADDRESS.headers(WORKFLOW), b"x" * (BODY_LIMIT + 1)) == (413, "oversized", 1)
-    assert receiving.looked == []
+    assert receiving.requested == []
 
 
 @dataclass
 class Refreshing:
-    """Remembers what it is to refresh."""
+    """Records the keys to refresh."""
 
     refreshed: list[tuple[str, str]] = field(default_factory=list)
 
@@ -137,7 +139,7 @@ class Refreshing:
         ("somebody-elses", []),
     ],
 )
-def test_a_hint_is_taken_of_the_run_that_has_this_workflow(workflow: str, refreshed: list[tuple[str, str]]):
+def test_a_hint_refreshes_only_the_run_with_exactly_this_workflow_id(workflow: str, refreshed: list[tuple[str, str]]):
     runs, controller = RunStore(), Refreshing()
     metadata = {"namespace": "sales", "name": "report", "uid": "uid-1", "resourceVersion": "1", "generation": 1}
     created = {"creationTimestamp": "2026-11-23T12:00:00Z"}
@@ -150,7 +152,7 @@ def a_link() -> Link:
     return Link(TARGET, cast("Any", None), callbacks=ADDRESS)
 
 
-def test_a_start_asks_for_one_callback_until_the_server_has_refused_one(caplog: pytest.LogCaptureFixture):
+def test_a_start_attaches_one_callback_until_the_server_has_refused_one(caplog: pytest.LogCaptureFixture):
     link = a_link()
     (callback,) = completion_callbacks(link, WORKFLOW)
     assert (callback.nexus.url, dict(callback.nexus.header)) == (ADDRESS.url, ADDRESS.headers(WORKFLOW))
@@ -169,11 +171,11 @@ def test_a_start_asks_for_one_callback_until_the_server_has_refused_one(caplog: 
         (AlreadyExists("workflow agent-run/sales/callbacks/uid-1 exists"), False),
     ],
 )
-def test_a_refusal_that_speaks_of_the_callback_may_be_about_it(error: Refused, expected: bool):
+def test_a_refused_start_that_mentions_callbacks_is_recognised(error: Refused, expected: bool):
     assert may_be_about_callbacks(error) is expected
 
 
-async def test_a_pool_says_once_which_temporal_namespace_allows_no_callbacks():
+async def test_a_pool_reports_a_temporal_namespace_without_callbacks_only_once():
     pool = Pool(identity="test", callbacks=ADDRESS)
     targets = [replace(TARGET, tenant=tenant, connection="own") for tenant in ("sales", "support")]
     for link in [await pool.link(target) for target in targets]:

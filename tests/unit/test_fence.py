@@ -1,4 +1,4 @@
-"""What is let through to the servers: nothing once the lease has run out, and nothing new once the operator stops."""
+"""The fence: no write after the Lease has expired, and no new write once the operator stops."""
 
 import asyncio
 from typing import NoReturn
@@ -9,7 +9,7 @@ from durafleet.fence import Fence
 
 
 class Ended(Exception):
-    """In place of the end of this process."""
+    """Raised instead of ending this process."""
 
 
 class Clock:
@@ -38,13 +38,13 @@ async def a_write(sent: list[str]) -> str:
     return "done"
 
 
-async def test_without_an_election_all_passes_for_ever(fence: Fence, clock: Clock):
+async def test_without_leader_election_writes_are_always_allowed(fence: Fence, clock: Clock):
     clock.now = 1e9
     fence.check()
     assert await fence.through(a_write([])) == "done"
 
 
-async def test_while_the_lease_holds_writes_pass(fence: Fence, clock: Clock):
+async def test_writes_are_allowed_while_the_lease_is_valid(fence: Fence, clock: Clock):
     fence.hold_until(5.0)
     clock.now = 4.999
     fence.check()
@@ -52,7 +52,7 @@ async def test_while_the_lease_holds_writes_pass(fence: Fence, clock: Clock):
 
 
 @pytest.mark.parametrize("late", [0.0, 0.001, 1e6])
-async def test_once_the_lease_has_run_out_the_process_ends_before_it_writes(fence: Fence, clock: Clock, late: float):
+async def test_the_process_ends_before_it_writes_once_the_lease_has_expired(fence: Fence, clock: Clock, late: float):
     fence.hold_until(5.0)
     clock.now, sent = 5.0 + late, list[str]()
     write = a_write(sent)
@@ -62,14 +62,14 @@ async def test_once_the_lease_has_run_out_the_process_ends_before_it_writes(fenc
     assert sent == []
 
 
-async def test_a_renewal_puts_the_end_off(fence: Fence, clock: Clock):
+async def test_a_renewal_extends_the_time_in_which_writes_are_allowed(fence: Fence, clock: Clock):
     fence.hold_until(5.0)
     fence.hold_until(7.0)
     clock.now = 6.0
     fence.check()
 
 
-async def test_a_shut_fence_cancels_whoever_wants_to_write(fence: Fence):
+async def test_a_shut_fence_cancels_new_writes(fence: Fence):
     fence.shut()
     sent: list[str] = []
     with pytest.raises(asyncio.CancelledError):
@@ -77,7 +77,7 @@ async def test_a_shut_fence_cancels_whoever_wants_to_write(fence: Fence):
     assert sent == []
 
 
-async def test_it_is_settled_when_each_write_has_its_answer(fence: Fence):
+async def test_a_fence_is_settled_when_every_write_has_its_response(fence: Fence):
     answers = [asyncio.Event(), asyncio.Event()]
     writes = [asyncio.create_task(fence.through(answer.wait())) for answer in answers]
     await asyncio.sleep(0)
@@ -90,8 +90,10 @@ async def test_it_is_settled_when_each_write_has_its_answer(fence: Fence):
     await settled
 
 
-def test_an_event_loop_that_wakes_up_too_late_runs_nothing_more(monkeypatch: pytest.MonkeyPatch):
-    """The pause falls into the loop's wait; what was due after it must not run."""
+def test_an_event_loop_that_wakes_up_after_the_lease_has_expired_runs_no_more_callbacks(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The process is paused while the loop waits; a callback that is due afterwards must not run."""
     clock, ran = Clock(), list[str]()
     fence = Fence(clock=clock, die=die)
     monkeypatch.setattr("durafleet.fence.FENCE", fence)

@@ -1,4 +1,4 @@
-"""The rendered CRDs: generated as committed, structural, bounded, and saying what GitOps tools rely on."""
+"""The rendered CRDs: up to date, structural, bounded, and with the fields that GitOps tools rely on."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,24 +35,24 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
             yield from nodes(schema[key], f"{path}[]")
 
 
-def test_what_is_committed_is_what_the_models_render():
+def test_the_committed_files_match_what_the_models_render():
     stale = [str(path) for path, text in generated().items() if (ROOT / path).read_text() != text]
     assert stale == [], "run: make generate"
 
 
-def test_nothing_generated_is_left_over_from_an_earlier_model():
+def test_no_generated_file_is_left_over_from_an_earlier_model():
     folders = {path.parent for path in generated()}
     assert {ROOT / path for path in generated()} == {file for folder in folders for file in (ROOT / folder).iterdir()}
 
 
 @every_kind
-def test_every_part_of_a_schema_has_a_type_or_takes_any_json(resource: Resource):
+def test_every_schema_node_has_a_type_or_accepts_any_json(resource: Resource):
     typed = ("type", "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields")
     assert [path for path, node in nodes(schema_of(resource)) if not any(key in node for key in typed)] == []
 
 
 @every_kind
-def test_everything_that_can_grow_has_a_bound(resource: Resource):
+def test_every_string_list_and_map_has_a_maximum_size(resource: Resource):
     unbounded = []
     for path, node in nodes(schema_of(resource)):
         kind = node.get("type")
@@ -66,13 +66,13 @@ def test_everything_that_can_grow_has_a_bound(resource: Resource):
 
 
 @every_kind
-def test_no_field_is_a_float_or_null(resource: Resource):
+def test_no_field_is_a_float_or_nullable(resource: Resource):
     assert [path for path, node in nodes(schema_of(resource)) if node.get("type") == "number"] == []
     assert [path for path, node in nodes(schema_of(resource)) if "nullable" in node or "anyOf" in node] == []
 
 
 @every_kind
-def test_every_field_is_described(resource: Resource):
+def test_every_field_has_a_description(resource: Resource):
     undescribed = [
         path for path, node in nodes(schema_of(resource)) if "description" not in node and not path.endswith("[]")
     ]
@@ -80,26 +80,26 @@ def test_every_field_is_described(resource: Resource):
 
 
 @every_kind
-def test_an_untouched_object_reads_as_not_yet_observed(resource: Resource):
+def test_the_default_status_marks_an_object_as_not_yet_observed(resource: Resource):
     assert schema_of(resource)["properties"]["status"]["default"] == {"observedGeneration": -1}
 
 
 @every_kind
-def test_conditions_are_a_map_by_type(resource: Resource):
+def test_conditions_are_a_list_map_with_type_as_its_key(resource: Resource):
     conditions = schema_of(resource)["properties"]["status"]["properties"]["conditions"]
     assert conditions["x-kubernetes-list-type"] == "map"
     assert conditions["x-kubernetes-list-map-keys"] == ["type"]
 
 
 @every_kind
-def test_the_kinds_share_a_category_and_have_a_status_of_their_own(resource: Resource):
+def test_every_kind_has_the_category_agents_and_a_status_subresource(resource: Resource):
     spec = definition(resource)["spec"]
     assert spec["names"]["categories"] == ["agents"]
     assert spec["versions"][0]["subresources"]["status"] == {}
 
 
 @every_kind
-def test_a_crd_fits_the_annotation_of_kubectl_apply(resource: Resource):
+def test_a_crd_fits_into_the_last_applied_annotation_of_kubectl_apply(resource: Resource):
     assert len(generated()[Path("crds", f"durafleet.dev_{resource.plural}.yaml")]) < 256 * 1024
 
 
@@ -113,7 +113,7 @@ class Holder(Model):
     rules: ClassVar[tuple[Rule, ...]] = (Rule("self.wish != 'x'", "no x"),)
 
 
-def test_immutable_fields_become_one_rule_that_also_sees_a_field_come_and_go():
+def test_immutable_fields_become_one_rule_that_also_detects_added_and_removed_fields():
     (rule,) = immutability(Holder)
     assert rule.expression == (
         "self.ref == oldSelf.ref && has(self.wish) == has(oldSelf.wish) && "
@@ -122,14 +122,14 @@ def test_immutable_fields_become_one_rule_that_also_sees_a_field_come_and_go():
     assert rule.message == "ref and wish cannot be changed after creation; create a new Holder"
 
 
-def test_a_models_rules_stand_beside_its_fields():
+def test_the_rules_of_a_model_are_part_of_its_schema():
     schema = structural(Holder)
     assert schema["x-kubernetes-validations"][0] == {"rule": "self.wish != 'x'", "message": "no x"}
     assert schema["required"] == ["ref"]
     assert schema["properties"]["wish"] == {"type": "string", "maxLength": 9}
 
 
-def test_our_own_markers_stay_out_of_the_schema():
+def test_internal_markers_are_not_part_of_the_generated_files():
     assert not any("x-durafleet" in text for text in generated().values())
 
 

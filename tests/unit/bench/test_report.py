@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic and its page: what is quoted must be what was measured."""
+"""The summary and the page of the benchmark: the quoted figures must be the measured ones."""
 
 import json
 import math
@@ -40,21 +40,21 @@ def test_the_summary_has_every_figure_that_is_quoted() -> None:
     assert set(summarise(results(a_round()))) >= QUOTED
 
 
-def test_the_ratio_is_taken_within_each_round_before_the_median() -> None:
+def test_the_ratio_to_the_floor_is_computed_per_round_before_the_median() -> None:
     slow, fast, usual = a_round(floor=10, burst=9), a_round(floor=100, burst=50), a_round(floor=50, burst=35)
     assert summarise(results(slow, fast, usual))["floor_ratio"] == 0.7
 
 
-def test_more_writes_in_either_load_count() -> None:
+def test_the_summary_shows_the_higher_writes_per_run_of_the_two_loads() -> None:
     assert summarise(results(a_round(writes_per_run=4.5)))["writes_per_run"] == 4.5
 
 
-def test_duplicates_and_losses_of_every_measurement_are_added_up() -> None:
+def test_duplicates_and_losses_of_all_measurements_are_summed() -> None:
     summary = summarise(results(a_round(lost=1), a_round(), tenants=[{"lost": 2, "duplicates": 3}]))
     assert (summary["lost"], summary["duplicates"]) == (3, 3)
 
 
-def test_idle_figures_are_those_with_ten_thousand_open_runs_where_these_were_measured() -> None:
+def test_idle_figures_are_those_at_ten_thousand_open_runs_if_measured() -> None:
     rows = [
         {"open": size, "idle_cpu_percent": cpu, "idle_temporal_rpc_per_s": 1.0, "rss_mib": 90.0}
         for size, cpu in ((1_000, 0.1), (10_000, 0.2), (20_000, 0.3))
@@ -63,10 +63,10 @@ def test_idle_figures_are_those_with_ten_thousand_open_runs_where_these_were_mea
     assert (summary["idle_open_runs"], summary["idle_cpu_percent"]) == (10_000, 0.2)
 
 
-def test_a_missed_budget_is_said_in_the_table() -> None:
+def test_a_missed_budget_is_marked_in_the_table() -> None:
     table = "\n".join(report.budget_table(summarise(results(a_round(floor=50, burst=20, start_p99_ms=1500.0)))))
     assert table.count("**missed**") == 2
-    assert len(table.splitlines()) == len(BUDGETS) - 3 + 2  # three are of growth, which was not measured
+    assert len(table.splitlines()) == len(BUDGETS) - 3 + 2  # three budgets are for growth, which was not measured
 
 
 def test_the_page_and_the_figures_are_written_together(tmp_path: Path) -> None:
@@ -80,14 +80,14 @@ def test_the_page_and_the_figures_are_written_together(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "full.json").read_text())["summary"]["runs_per_s"] == 40.0
 
 
-def test_the_page_says_what_was_measured_at_another_commit(tmp_path: Path) -> None:
+def test_the_page_lists_the_measurements_at_other_commits(tmp_path: Path) -> None:
     found = results(a_round(), commits={"rounds": "abc", "ratchet": "def5678"})
     report.write(found, tmp_path, name="full", page=True)
     assert "Measured at other commits: ratchet at def5678." in (tmp_path / "README.md").read_text()
 
 
 @pytest.mark.parametrize(("values", "expected"), [([], math.nan), ([7.0], 7.0), (list(range(1, 201)), 198.0)])
-def test_percentiles_are_by_nearest_rank(values: list[float], expected: float) -> None:
+def test_percentiles_use_the_nearest_rank_method(values: list[float], expected: float) -> None:
     assert percentile(values, 99) == pytest.approx(expected, nan_ok=True)
 
 

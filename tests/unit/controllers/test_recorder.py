@@ -1,4 +1,4 @@
-"""Events: posted beside the work, few at a time, and dropped rather than in the way."""
+"""Events: posted in the background, a few at a time, and dropped rather than allowed to delay reconciliation."""
 
 import asyncio
 from collections import Counter
@@ -18,7 +18,7 @@ SAID = Announcement("Normal", "Completed", "The workflow completed.")
 
 
 class Kube:
-    """An API server that takes Events, or does not."""
+    """An API server that raises the given errors first, and then accepts Events."""
 
     def __init__(self, *errors: DurafleetError) -> None:
         self.errors = list(errors)
@@ -51,7 +51,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "BUSY_PAUSE", 0.0)
 
 
-async def test_events_are_posted_few_at_a_time_and_each_once():
+async def test_each_event_is_posted_once_with_bounded_concurrency():
     kube = Kube()
     events = a_recorder(kube)
     for number in range(20):
@@ -62,7 +62,7 @@ async def test_events_are_posted_few_at_a_time_and_each_once():
     assert kube.most <= AT_ONCE
 
 
-async def test_recording_waits_for_nobody():
+async def test_recording_an_event_does_not_wait_for_the_api_server():
     kube = Kube()
     kube.gate.clear()
     events = a_recorder(kube)
@@ -74,7 +74,7 @@ async def test_recording_waits_for_nobody():
     assert len(kube.posted) == 1
 
 
-async def test_what_does_not_fit_is_dropped(monkeypatch: pytest.MonkeyPatch):
+async def test_events_over_the_limit_of_the_queue_are_dropped(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(recorder, "LONGEST_LINE", 3)
     kube = Kube()
     events = a_recorder(kube)
@@ -84,7 +84,7 @@ async def test_what_does_not_fit_is_dropped(monkeypatch: pytest.MonkeyPatch):
     assert len(kube.posted) == 3
 
 
-async def test_an_event_that_was_posted_already_and_one_that_is_refused_are_not_tried_again():
+async def test_an_event_that_already_exists_or_is_refused_is_not_retried():
     kube = Kube(Conflict("there already"), Refused("the namespace is terminating"))
     events = a_recorder(kube)
     events.record(RUNS, a_run(), SAID)
@@ -93,7 +93,7 @@ async def test_an_event_that_was_posted_already_and_one_that_is_refused_are_not_
     assert (kube.asked, kube.posted) == (2, [])
 
 
-async def test_a_server_that_does_not_answer_is_asked_again_and_not_for_ever():
+async def test_an_event_is_retried_a_limited_number_of_times_while_the_server_is_unavailable():
     away = [Unavailable("away", retry_after=0.001) for _ in range(TRIES)]
     kube = Kube(*away)
     events = a_recorder(kube)
@@ -102,7 +102,7 @@ async def test_a_server_that_does_not_answer_is_asked_again_and_not_for_ever():
     assert (kube.asked, kube.posted) == (TRIES, [])
 
 
-async def test_a_stop_waits_for_a_bounded_time_only():
+async def test_shutdown_waits_for_events_only_for_a_bounded_time():
     kube = Kube()
     kube.gate.clear()
     events = a_recorder(kube)
@@ -111,12 +111,12 @@ async def test_a_stop_waits_for_a_bounded_time_only():
     assert kube.posted == []
 
 
-async def test_an_event_that_must_be_posted_first_holds_nothing_up_where_it_never_will_be():
+async def test_posting_a_required_event_does_not_fail_if_the_api_server_denies_it():
     kube = Kube(Denied("the namespace is being terminated"))
     await a_recorder(kube).post(RUNS, a_run(), SAID)
     assert kube.asked == 1
 
 
-async def test_an_event_that_must_be_posted_first_is_waited_for_where_it_may_yet_be():
+async def test_posting_a_required_event_fails_if_the_api_server_is_unavailable():
     with pytest.raises(Unavailable):
         await a_recorder(Kube(Unavailable("away"))).post(RUNS, a_run(), SAID)

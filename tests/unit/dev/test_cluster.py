@@ -1,4 +1,4 @@
-"""The local cluster's decisions that need no machine: addresses, names, keys, images, the scripted model."""
+"""Decisions of the local cluster that need no machine: addresses, names, cache keys, images, the scripted model."""
 
 import json
 from collections.abc import Iterator
@@ -36,17 +36,17 @@ def ask(model: TestClient, *contents: str, **headers: str) -> dict:
     return {"status": answer.status_code, **answer.json()}
 
 
-def test_the_same_name_gets_the_same_network_while_it_is_free():
+def test_the_same_cluster_name_gets_the_same_network_while_it_is_free():
     assert choose_network("demo", []) == choose_network("demo", ["192.168.0.0/16"])
 
 
-def test_a_network_that_the_machine_has_a_route_to_is_left_alone():
+def test_a_network_that_the_machine_has_a_route_to_is_not_used():
     first = choose_network("demo", [])
     part_of_it = f"{first.prefix}.77.0/24"
     assert choose_network("demo", [part_of_it]) != first
 
 
-def test_a_machine_without_a_free_network_is_told_what_to_do():
+def test_without_a_free_network_the_error_shows_the_command_that_frees_one():
     with pytest.raises(ClusterError, match="down --all"):
         choose_network("demo", ["10.0.0.0/8"])
 
@@ -59,30 +59,30 @@ def test_all_addresses_of_a_cluster_are_in_its_network():
 
 
 @pytest.mark.parametrize("name", ["", "../up", "Demo", "a b", "x" * 32, "-a"])
-def test_a_name_that_is_no_folder_of_its_own_is_refused(name: str):
+def test_a_cluster_name_that_is_not_a_valid_folder_name_is_refused(name: str):
     with pytest.raises(ClusterError, match="cluster name"):
         State(name)
 
 
-def test_the_link_of_the_longest_name_fits_into_the_kernels_limit():
+def test_the_link_name_of_the_longest_cluster_name_fits_the_kernel_limit():
     assert len(State("x" * 31).link) <= 15
 
 
-def test_two_clusters_share_no_name_on_the_host():
+def test_two_clusters_share_no_link_cgroup_or_folder_on_the_host():
     one, two = State("one"), State("two")
     assert {one.link, one.cgroup, str(one.dir)}.isdisjoint({two.link, two.cgroup, str(two.dir)})
 
 
-def test_what_a_cluster_saves_is_there_for_the_next_command():
+def test_the_saved_state_of_a_cluster_is_available_to_the_next_command():
     State("demo").save(network="10.99")
     assert State("demo").network == Network("10.99")
 
 
-def test_asking_for_a_cluster_leaves_no_trace():
+def test_looking_up_a_cluster_creates_no_folder():
     assert not State("demo").dir.exists()
 
 
-def test_a_changed_pin_builds_the_tool_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_changed_version_pin_changes_the_cache_key_of_the_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     source = tmp_path / "tools" / "helm"
     source.mkdir(parents=True)
     monkeypatch.setattr("dev.cluster.toolchain.TOOLS", tmp_path / "tools")
@@ -93,7 +93,7 @@ def test_a_changed_pin_builds_the_tool_anew(tmp_path: Path, monkeypatch: pytest.
     assert Tool("helm").key != before
 
 
-def test_an_images_tag_follows_its_content_and_ignores_caches(tmp_path: Path):
+def test_the_digest_of_an_image_depends_on_its_content_and_target_and_not_on_caches(tmp_path: Path):
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "main.py").write_text("1")
     before = images.digest([tmp_path / "app"], "worker")
@@ -105,7 +105,7 @@ def test_an_images_tag_follows_its_content_and_ignores_caches(tmp_path: Path):
     assert images.digest([tmp_path / "app"], "worker") != before
 
 
-def test_a_script_answers_step_by_step(model: TestClient):
+def test_a_scripted_model_answers_step_by_step(model: TestClient):
     plan = script({"tools": [{"name": "lookup", "args": {"id": 7}}]}, {"text": "done"})
     first = ask(model, plan)["choices"][0]
     call = first["message"]["tool_calls"][0]["function"]
@@ -113,18 +113,18 @@ def test_a_script_answers_step_by_step(model: TestClient):
     assert ask(model, plan, "")["choices"][0]["message"]["content"] == "done"
 
 
-def test_a_scripted_failure_is_over_after_its_attempts(model: TestClient):
+def test_a_scripted_failure_ends_after_its_attempts(model: TestClient):
     plan = script({"text": "well", "status": [429, 503]})
     assert [ask(model, plan)["status"] for _ in range(3)] == [429, 503, 200]
 
 
-def test_the_last_step_repeats_and_a_later_script_begins_anew():
+def test_the_last_step_repeats_and_a_later_script_starts_with_its_first_step():
     messages = [{"role": "user", "content": script({"text": "a"})}, {"role": "assistant", "content": "a"}]
     assert read_step([*messages, *messages[1:]])[0] == {"text": "a"}
     assert read_step([*messages, {"role": "user", "content": script({"text": "b"})}])[0] == {"text": "b"}
 
 
 @pytest.mark.parametrize("key", ["", BAD_KEY])
-def test_a_missing_or_bad_key_is_refused_in_the_shape_of_openai(model: TestClient, key: str):
+def test_a_missing_or_invalid_api_key_is_refused_with_an_error_as_from_openai(model: TestClient, key: str):
     answer = ask(model, "hello", Authorization=f"Bearer {key}")
     assert (answer["status"], answer["error"]["code"]) == (401, "invalid_api_key")

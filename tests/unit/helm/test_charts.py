@@ -25,7 +25,7 @@ def resolve(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(values: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], path: str = "") -> list[str]:
-    """Values without a schema, and the other way round."""
+    """Return the values that the schema lacks, and the schema fields that the values lack."""
     known = schema.get("properties", {})
     found = [f"{path}{name}" for name in values.keys() ^ known.keys() if (path, name) != ("", "global")]
     for name in values.keys() & known.keys():
@@ -42,20 +42,20 @@ def test_a_chart_has_the_version_of_the_distribution(chart: str):
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_every_value_is_in_the_schema_and_the_other_way_round(chart: str):
+def test_values_and_schema_of_a_chart_have_the_same_fields(chart: str):
     schema = json.loads((ROOT / "helm" / chart / "values.schema.json").read_text())
     assert differences(a_file(chart, "values.yaml") or {}, schema, schema) == []
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_a_misspelt_value_is_refused_at_every_level(chart: str):
+def test_an_unknown_value_is_refused_at_every_level_of_the_schema(chart: str):
     schema = json.loads((ROOT / "helm" / chart / "values.schema.json").read_text())
     objects = {"": schema, **{name: resolve(part, schema) for name, part in schema["properties"].items()}}
     with_fields = {name: part for name, part in objects.items() if "properties" in part}
     assert [name for name, part in with_fields.items() if part["additionalProperties"] is not False] == []
 
 
-def test_the_chart_sets_only_what_the_operator_reads():
+def test_the_chart_sets_only_variables_that_the_operator_reads():
     template = (ROOT / "helm/durafleet/templates/deployment.yaml").read_text()
     variables = set(re.findall(r"DURAFLEET_[A-Z_]+", template))
     assert variables <= {f"DURAFLEET_{name.upper()}" for name in Settings.model_fields}
@@ -67,6 +67,6 @@ def test_uninstalling_the_crd_chart_keeps_the_crds():
         assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}, path.name
 
 
-def test_generated_crds_hold_nothing_that_helm_would_expand():
+def test_generated_crds_contain_no_helm_template_syntax():
     for path in (ROOT / "helm/durafleet-crds/templates").iterdir():
         assert "{{" not in path.read_text(), path.name

@@ -1,4 +1,4 @@
-"""The patch of a status: what is gone is taken away, also inside of objects."""
+"""The patch of a status: it removes fields that are gone, also in nested objects."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ OBJECTS = st.dictionaries(st.text(max_size=2), VALUES)
 
 
 def patched(document: object, patch: object) -> object:
-    """Apply a JSON merge patch as RFC 7386 says."""
+    """Apply a JSON merge patch (RFC 7386)."""
     if not isinstance(patch, dict):
         return patch
     result = dict(document) if isinstance(document, dict) else {}
@@ -36,10 +36,12 @@ def patched(document: object, patch: object) -> object:
         ({"conditions": [1, 2]}, {"conditions": [1]}, {"conditions": [1]}),
     ],
 )
-def test_a_patch_holds_what_differs(before: dict[str, object], after: dict[str, object], patch: dict[str, object]):
+def test_a_patch_contains_only_the_differences(
+    before: dict[str, object], after: dict[str, object], patch: dict[str, object]
+):
     assert merge_patch(before, after) == patch
 
 
 @given(before=OBJECTS, after=OBJECTS)
-def test_a_patch_turns_the_one_into_the_other(before: dict[str, object], after: dict[str, object]):
+def test_a_patch_turns_the_old_object_into_the_new_one(before: dict[str, object], after: dict[str, object]):
     assert patched(before, merge_patch(before, after)) == after

@@ -1,4 +1,4 @@
-"""What the client does when the API server asks for time."""
+"""How the client reacts when the API server throttles it, and how it reads lists."""
 
 import asyncio
 from collections import deque
@@ -24,7 +24,7 @@ class Answer:
 
 
 class Server:
-    """Stands for the official client: gives prepared answers and notes when it was asked, and for what."""
+    """Replaces the official client: returns prepared answers and records the time and URL of each request."""
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = deque(answers)
@@ -44,7 +44,7 @@ def client_of(server: Server) -> KubeClient:
     return KubeClient(cast("ApiClient", server), "test")
 
 
-async def test_when_one_request_is_told_to_wait_all_wait():
+async def test_a_429_response_to_one_request_delays_all_requests():
     server = Server(Answer(429, Retry_After="1"), Answer(200), Answer(200))
     client = client_of(server)
     with pytest.raises(Unavailable) as refused:
@@ -55,7 +55,7 @@ async def test_when_one_request_is_told_to_wait_all_wait():
     assert all(moment - first >= 1 for moment in others)
 
 
-async def test_a_server_error_holds_nobody_else_up():
+async def test_a_503_response_to_one_request_does_not_delay_others():
     server = Server(Answer(503, Retry_After="30"), Answer(200))
     client = client_of(server)
     with pytest.raises(Unavailable):
@@ -63,7 +63,7 @@ async def test_a_server_error_holds_nobody_else_up():
     await asyncio.wait_for(client.request("GET", "/two"), 5)
 
 
-async def test_the_common_pause_is_short_however_long_one_request_has_to_wait(monkeypatch: pytest.MonkeyPatch):
+async def test_the_shared_pause_is_capped_even_if_retry_after_is_long(monkeypatch: pytest.MonkeyPatch):
     slept: list[float] = []
     throttle = Throttle()
     throttle.note(3600)

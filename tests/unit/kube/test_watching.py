@@ -1,11 +1,11 @@
-"""The connection of the watches."""
+"""The HTTP sessions of the watches."""
 
 import kopf
 
 from durafleet.kube.watching import Sessions
 
 
-async def test_the_api_server_hears_who_watches_and_with_which_token():
+async def test_a_watch_session_sends_its_user_agent_and_bearer_token():
     session = Sessions().of(kopf.ConnectionInfo(server="https://api", token="secret"))
     headers = session.aiohttp_session.headers
     await session.aiohttp_session.close()
@@ -13,7 +13,7 @@ async def test_the_api_server_hears_who_watches_and_with_which_token():
     assert headers["Authorization"] == "Bearer secret"
 
 
-async def test_credentials_that_were_refused_are_known_again_and_new_ones_are_new():
+async def test_sessions_are_equal_for_the_same_credentials_and_differ_for_new_ones():
     sessions = Sessions()
     old = sessions.of(kopf.ConnectionInfo(server="https://api", token="old"))
     same = sessions.of(kopf.ConnectionInfo(server="https://api", token="old"))

@@ -1,4 +1,4 @@
-"""The crash points of a life are found in its calls, and nothing about them is written down elsewhere."""
+"""Crash points are derived from the calls of a scenario; nobody lists them by hand."""
 
 import pytest
 
@@ -10,14 +10,14 @@ NAMESPACED = "/apis/durafleet.dev/v1alpha1/namespaces/t-1/agentruns"
 
 
 def calls(*signatures: str) -> list[Call]:
-    """Write down calls as the proxies do; those of the API server that are no reads have effects."""
+    """Record calls as the proxies do; every call to the API server except LIST has an effect."""
     return [
         Call(Server.KUBERNETES, each, occurrence=signatures[:number].count(each), effect=not each.startswith("LIST"))
         for number, each in enumerate(signatures, 1)
     ]
 
 
-def test_each_call_has_two_crash_points():
+def test_each_call_has_a_crash_point_before_and_after_it():
     assert list(deaths(calls("PATCH agentruns", "POST events"))) == [
         "a death before PATCH agentruns #1",
         "a death after PATCH agentruns #1",
@@ -26,11 +26,11 @@ def test_each_call_has_two_crash_points():
     ]
 
 
-def test_every_call_with_an_effect_counts_however_often_it_comes():
+def test_every_repetition_of_a_call_with_an_effect_has_crash_points():
     assert len(deaths(calls(*["PATCH agentruns"] * 5))) == 10
 
 
-def test_reads_that_go_on_while_nothing_changes_count_twice():
+def test_only_the_first_two_of_repeated_reads_without_a_change_have_crash_points():
     found = list(deaths(calls(*["LIST pods"] * 5, "PATCH agentruns", *["LIST pods"] * 3)))
     assert [each for each in found if "before LIST" in each] == [
         f"a death before LIST pods #{number}" for number in (1, 2, 6, 7)
@@ -50,7 +50,7 @@ def test_reads_that_go_on_while_nothing_changes_count_twice():
         ("GET", "/apis/durafleet.dev/v1alpha1", {}, "GET /apis/durafleet.dev/v1alpha1"),
     ],
 )
-def test_a_request_is_known_by_verb_and_resource_not_by_names(
+def test_a_request_is_identified_by_verb_and_resource_and_not_by_names(
     method: str, path: str, query: dict[str, str], signature: str
 ):
     assert signature_of(method, path, query) == signature

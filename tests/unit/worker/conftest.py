@@ -1,4 +1,4 @@
-"""Runs of declared agents in this process, on a Temporal server that skips the waits of a run."""
+"""Runs of declared agents in this process, on a time-skipping Temporal server."""
 
 import contextlib
 import uuid
@@ -45,7 +45,7 @@ async def temporal() -> AsyncIterator[Client]:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs one agent's workflow to its end."""
+    """Runs the workflow of one agent to its end."""
 
     client: Client
     model: ModelServer
@@ -53,7 +53,7 @@ class Runner:
     async def __call__(
         self, prompt: Any, *, options: ActivityOptions | None = None, limits: Limits | None = None, **agent: Any
     ) -> WorkflowHandle[Any, Any]:
-        """Run an agent, declared by `agent` as in an AgentWorker; returns the closed run."""
+        """Run an agent that `agent` declares as in an AgentWorker; return the handle of its closed workflow."""
         spec = Agent.model_validate({"name": "subject", "model": "openai:any", "baseURL": self.model.url} | agent)
         declared = build_agent(spec, activity=activity_config(ActivityOptions()), env={})
         register([declared])

@@ -1,9 +1,9 @@
-"""Runs whose histories are kept: what was declared, and how they are recorded anew.
+"""Recorded runs: their agents and scripts, and the command that records a history.
 
     python -m tests.unit.worker.recorded <name>
 
-writes histories/<name>.json. Record only runs that are new here: a history that is there stands for runs
-in flight while a worker is replaced, so one that no longer replays tells of a release that would break them.
+writes histories/<name>.json. Record only new runs. An existing history stands for open runs whose worker is
+replaced: if it no longer replays, the release would break these runs.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ RUNS: dict[str, tuple[str, tuple[Step, ...]]] = {
         (
             calls("slow_report", seconds=0.01),
             Step(calls=(("slow_report", {"seconds": 0.01}), ("slow_report", {"seconds": 0.02}))),
-            calls("slow_report", seconds=10.5),  # long enough for a report on the way
+            calls("slow_report", seconds=10.5),  # long enough for a progress report during the run
             says("Three reports, and a long one."),
         ),
     ),
@@ -42,7 +42,7 @@ RUNS: dict[str, tuple[str, tuple[Step, ...]]] = {
 
 
 async def record(name: str) -> None:
-    """Run it on a real server, and keep its history."""
+    """Run a workflow on a real server and save its history."""
     agent, steps = RUNS[name]
     with model_server() as model, dev_server() as address, tempfile.TemporaryDirectory() as folder:
         model.script(name, *steps)

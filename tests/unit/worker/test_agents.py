@@ -1,4 +1,4 @@
-"""From the agents file to agents, and what is said of a file that cannot work."""
+"""Building agents from the agents file, and the errors for an invalid file."""
 
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ def greet(name: str) -> str:
 
 
 class Opaque:
-    """Nothing that a model could write."""
+    """A type that a model cannot produce."""
 
 
 def strange(value: Opaque) -> str:
-    """Take what cannot be described."""
+    """Take an argument without a JSON schema."""
     return str(value)
 
 
@@ -42,22 +42,22 @@ def client_of(declared: DeclaredAgent) -> Any:
     return declared.agent.model.client
 
 
-def test_the_endpoint_of_the_agent_goes_before_that_of_the_environment():
+def test_the_endpoint_of_an_agent_overrides_that_of_the_environment():
     env = {"OPENAI_BASE_URL": "http://elsewhere/v1", "OPENAI_API_KEY": "key"}
     assert str(client_of(build(env)).base_url) == f"{ENDPOINT}/"
     assert str(client_of(build(env, base_url=None)).base_url) == "http://elsewhere/v1/"
     assert build(env, base_url=None).endpoint.url == "http://elsewhere/v1"
 
 
-def test_the_client_never_repeats_a_request_by_itself():
+def test_the_model_client_never_retries_a_request_by_itself():
     assert client_of(build()).max_retries == 0
 
 
-def test_an_endpoint_of_ones_own_needs_no_key():
+def test_a_custom_endpoint_needs_no_api_key():
     assert client_of(build()).api_key
 
 
-def test_openai_itself_needs_a_key():
+def test_the_default_openai_endpoint_needs_an_api_key():
     with pytest.raises(ConfigurationError, match=r"'subject': the variable OPENAI_API_KEY is not set.*spec.env"):
         build(base_url=None)
 
@@ -76,12 +76,12 @@ def test_an_unknown_kind_of_model_is_refused():
         (f"{__name__}:strange", "cannot be a tool"),
     ],
 )
-def test_a_tool_that_cannot_be_called_is_refused(reference: str, words: str):
+def test_a_tool_reference_that_cannot_be_used_is_refused(reference: str, words: str):
     with pytest.raises(ConfigurationError, match=words):
         build(tools=[Tool(reference)])
 
 
-def test_the_same_tool_twice_is_refused():
+def test_a_tool_that_is_declared_twice_is_refused():
     with pytest.raises(ConfigurationError, match="cannot be a tool"):
         build(tools=[Tool(f"{__name__}:greet"), Tool(f"{__name__}:greet")])
 
@@ -109,7 +109,7 @@ def test_an_output_schema_that_cannot_be_used_is_refused(schema: dict[str, Any],
         ('{"agents": [{"name": "a", "model": "test"}, {"name": "a", "model": "test"}]}', "under its own name"),
     ],
 )
-def test_a_bad_agents_file_is_refused(tmp_path: Path, content: str | None, words: str):
+def test_an_invalid_agents_file_is_refused(tmp_path: Path, content: str | None, words: str):
     path = tmp_path / "agents.json"
     if content is not None:
         path.write_text(content)
@@ -118,7 +118,7 @@ def test_a_bad_agents_file_is_refused(tmp_path: Path, content: str | None, words
 
 
 class Tool:
-    """Stands in for a declared tool, to try references that the CRD would refuse."""
+    """Replaces a declared tool, for references that the CRD would refuse."""
 
     def __init__(self, reference: str) -> None:
         self.python = reference

@@ -1,4 +1,4 @@
-"""How often a run reports on itself."""
+"""How often a run reports its progress."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ async def count(handle: WorkflowHandle[Any, Any], kind: "EventType.ValueType") -
     return sum(event.event_type == kind for event in history.events)
 
 
-async def test_a_short_run_reports_once_at_its_end(run: Runner, model: ModelServer):
+async def test_a_short_run_reports_progress_once_at_its_end(run: Runner, model: ModelServer):
     model.script("Note.", calls("note"), calls("note"), calls("note"), says("Done."))
     handle = await run("Note.", tools=TOOLS)
     assert await count(handle, EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED) == 1
@@ -32,14 +32,14 @@ async def test_a_short_run_reports_once_at_its_end(run: Runner, model: ModelServ
     assert memo["progress"]["usage"] == {"requests": 4, "toolCalls": 3, "inputTokens": 40, "outputTokens": 20}
 
 
-async def test_a_long_run_reports_on_its_way(run: Runner, model: ModelServer):
+async def test_a_long_run_also_reports_progress_before_its_end(run: Runner, model: ModelServer):
     model.script("Note.", Step(calls=(("note", {}),), statuses=(500,)), says("Done."))
     slow = ActivityOptions(retry=RetryOptions(initial_interval=30, maximum_interval=30))
     handle = await run("Note.", tools=TOOLS, options=slow)
     assert await count(handle, EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED) == 2
 
 
-async def test_attributes_that_a_run_was_not_started_with_are_left_alone(run: Runner, model: ModelServer):
+async def test_a_run_does_not_write_search_attributes_that_it_was_not_started_with(run: Runner, model: ModelServer):
     handle = await run("Hello?")
     written = {
         name

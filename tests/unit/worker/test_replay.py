@@ -1,4 +1,4 @@
-"""Runs in flight go on with newer code: the histories that older code wrote still replay."""
+"""Open runs continue with newer code: histories that older code wrote still replay."""
 
 import pytest
 from pydantic_ai.durable_exec.temporal import PydanticAIPlugin
@@ -19,7 +19,7 @@ RECORDED = {path.stem: path.read_text() for path in sorted(HISTORIES.glob("*.jso
 
 
 @pytest.mark.parametrize("name", RECORDED)
-async def test_a_recorded_run_replays(name: str, monkeypatch: pytest.MonkeyPatch):
+async def test_a_recorded_history_replays(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(EXAMPLE_TOOLS))
     specs = AgentsFile.model_validate({"agents": [spec | {"baseURL": "http://model/v1"} for spec in AGENTS]}).agents
     agents = [build_agent(spec, activity=activity_config(ActivityOptions()), env={}) for spec in specs]
@@ -33,5 +33,5 @@ async def test_a_recorded_run_replays(name: str, monkeypatch: pytest.MonkeyPatch
     await replayer.replay_workflow(WorkflowHistory.from_json(f"recorded-{name}", RECORDED[name]))
 
 
-def test_there_are_recorded_runs():
+def test_the_expected_histories_are_recorded():
     assert RECORDED.keys() >= {"tools", "schema"}

@@ -1,4 +1,4 @@
-"""What a run does with what models and tools do to it."""
+"""How a run reacts to the answers and errors of models and tools."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def explode(what: str) -> str:
     """Fail.
 
     Args:
-        what: With which words.
+        what: What is missing.
     """
     raise ValueError(f"no {what} today")
 
@@ -56,13 +56,13 @@ async def test_input_that_is_not_text_reaches_the_model_as_json(run: Runner, mod
 
 
 @pytest.mark.parametrize("nothing", ["", "  \n", None])
-async def test_an_empty_input_fails_without_asking_the_model(run: Runner, model: ModelServer, nothing: Any):
+async def test_an_empty_input_fails_without_a_request_to_the_model(run: Runner, model: ModelServer, nothing: Any):
     error = await failure(await run(nothing))
     assert error.type == "InvalidInput"
     assert model.requests == []
 
 
-async def test_a_tool_that_raises_is_tried_again_then_reported_to_the_model(run: Runner, model: ModelServer):
+async def test_the_exception_of_a_tool_is_reported_to_the_model(run: Runner, model: ModelServer):
     model.script("Try.", calls("explode", what="luck"), says("It failed."))
     result = await (await run("Try.", tools=EXPLODE)).result()
     assert result["output"] == "It failed."
@@ -71,7 +71,7 @@ async def test_a_tool_that_raises_is_tried_again_then_reported_to_the_model(run:
     assert "ValueError: no luck today" in answer["content"]
 
 
-async def test_a_long_tool_result_is_cut_off_with_a_note(run: Runner, model: ModelServer):
+async def test_a_long_tool_result_is_truncated_with_a_note(run: Runner, model: ModelServer):
     model.script("Read.", calls("long_text"), says("Done."))
     await run("Read.", tools=[{"python": f"{__name__}:long_text"}])
     seen = model.requests[-1]["messages"][-1]["content"]
@@ -79,14 +79,16 @@ async def test_a_long_tool_result_is_cut_off_with_a_note(run: Runner, model: Mod
     assert "the result has 100000 bytes, of which 65536 are shown" in seen
 
 
-async def test_an_answer_that_misses_the_schema_goes_back_to_the_model(run: Runner, model: ModelServer):
+async def test_an_answer_that_does_not_match_the_output_schema_is_returned_to_the_model(
+    run: Runner, model: ModelServer
+):
     model.script("Add.", Step(answer={"sum": 3}), Step(answer={"total": 3}))
     result = await (await run("Add.", outputSchema=SCHEMA)).result()
     assert result["output"] == {"total": 3}
     assert "'total' is a required property" in model.requests[1]["messages"][-1]["content"]
 
 
-async def test_an_answer_that_never_fits_the_schema_fails_the_run(run: Runner, model: ModelServer):
+async def test_an_answer_that_never_matches_the_output_schema_fails_the_run(run: Runner, model: ModelServer):
     model.script("Add.", Step(answer={"total": "three"}))
     error = await failure(await run("Add.", outputSchema=SCHEMA))
     assert error.type == "OutputInvalid"
@@ -94,14 +96,14 @@ async def test_an_answer_that_never_fits_the_schema_fails_the_run(run: Runner, m
     assert model.asked("Add.") == 3
 
 
-async def test_a_tool_that_does_not_exist_is_not_called_for_ever(run: Runner, model: ModelServer):
+async def test_a_model_that_keeps_calling_an_unknown_tool_fails_the_run(run: Runner, model: ModelServer):
     model.script("Try.", calls("imaginary"))
     error = await failure(await run("Try.", tools=EXPLODE))
     assert error.type == "ToolFailed"
     assert "imaginary" in error.message
 
 
-async def test_a_model_that_never_comes_to_an_answer_is_stopped(
+async def test_a_model_that_never_answers_is_stopped_at_the_turn_limit(
     run: Runner, model: ModelServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(workflow, "TURN_LIMIT", 3)
@@ -119,7 +121,7 @@ async def test_a_model_that_never_comes_to_an_answer_is_stopped(
         (Limits(tokens=1), "TokenLimitExceeded", "spec.limits.tokens", 1),
     ],
 )
-async def test_a_run_that_meets_its_limit_fails_and_names_it(
+async def test_a_run_that_exceeds_a_limit_fails_and_names_the_limit(
     run: Runner, model: ModelServer, limits: Limits, kind: str, field: str, asked: int
 ):
     model.script("Loop.", calls("long_text"))
@@ -129,7 +131,7 @@ async def test_a_run_that_meets_its_limit_fails_and_names_it(
     assert model.asked("Loop.") == asked
 
 
-async def test_a_conversation_that_grows_too_large_ends_with_a_reason(
+async def test_a_run_whose_context_grows_too_large_fails_with_a_reason(
     run: Runner, model: ModelServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(hooks, "CONTEXT_LIMIT", 150_000)
@@ -152,7 +154,7 @@ async def test_a_conversation_that_grows_too_large_ends_with_a_reason(
         (429, "insufficient_quota", "ModelQuotaExceeded", "no quota left"),
     ],
 )
-async def test_an_error_that_repeating_cannot_mend_is_final_at_once(
+async def test_a_model_error_that_a_retry_cannot_fix_fails_the_run_at_once(
     run: Runner, model: ModelServer, status: int, code: str | None, kind: str, words: str
 ):
     error = {"message": "no luck", "type": "scripted", "code": code}
@@ -164,14 +166,14 @@ async def test_an_error_that_repeating_cannot_mend_is_final_at_once(
 
 
 @pytest.mark.parametrize("statuses", [(429, 429), (500, 503), (529,), (408, 409)])
-async def test_an_error_that_passes_is_waited_out(run: Runner, model: ModelServer, statuses: tuple[int, ...]):
+async def test_a_transient_model_error_is_retried(run: Runner, model: ModelServer, statuses: tuple[int, ...]):
     model.script("Hello?", Step(text="Hello.", statuses=statuses))
     result = await (await run("Hello?")).result()
     assert result["output"] == "Hello."
     assert model.asked("Hello?") == len(statuses) + 1
 
 
-async def test_an_error_that_does_not_pass_ends_the_run_after_all_attempts(run: Runner, model: ModelServer):
+async def test_a_model_error_that_persists_fails_the_run_after_all_attempts(run: Runner, model: ModelServer):
     model.script("Hello?", Step(statuses=(500,) * 9))
     error = await failure(await run("Hello?"))
     assert (error.type, error.non_retryable) == ("ModelUnavailable", False)
@@ -179,7 +181,7 @@ async def test_an_error_that_does_not_pass_ends_the_run_after_all_attempts(run: 
     assert model.asked("Hello?") == 3
 
 
-async def test_an_address_where_nothing_listens_is_named(run: Runner):
+async def test_an_unreachable_model_endpoint_is_named_in_the_failure(run: Runner):
     nowhere = "http://127.0.0.1:9/v1"
     error = await failure(
         await run("Hello?", baseURL=nowhere, options=ActivityOptions(retry=RetryOptions(maximum_attempts=2)))
@@ -188,7 +190,7 @@ async def test_an_address_where_nothing_listens_is_named(run: Runner):
     assert nowhere in error.message
 
 
-async def test_the_made_up_model_needs_no_network(run: Runner, model: ModelServer):
+async def test_the_test_model_needs_no_network(run: Runner, model: ModelServer):
     result = await (await run("Anything.", model="test", outputSchema=SCHEMA)).result()
     assert isinstance(result["output"]["total"], int)
     assert model.requests == []
@@ -197,7 +199,7 @@ async def test_the_made_up_model_needs_no_network(run: Runner, model: ModelServe
 @pytest.mark.parametrize(
     ("status", "kind", "retryable"), [(401, "ModelAuthentication", False), (500, "ModelUnavailable", True)]
 )
-async def test_the_status_of_a_failed_run_shows_the_reason_in_the_words_of_the_api(
+async def test_the_operator_reads_type_message_and_cause_of_a_failed_run_from_its_history(
     run: Runner, model: ModelServer, status: int, kind: str, retryable: bool
 ):
     model.script("Hello?", Step(statuses=(status,) * 9))

@@ -1,4 +1,4 @@
-"""The environment contract, as the worker reads it."""
+"""The environment contract as the worker reads it."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ CONTRACT = {
 }
 
 
-def test_what_the_operator_sets_is_read():
+def test_the_worker_reads_the_variables_that_the_operator_sets():
     settings = Settings.from_env(
         CONTRACT
         | {
@@ -37,14 +37,14 @@ def test_what_the_operator_sets_is_read():
     assert (settings.workflow_tasks, settings.activities) == (7, 8)
 
 
-def test_the_identity_names_the_pod_but_not_an_earlier_process_in_it():
+def test_the_identity_names_the_pod_and_differs_for_each_process():
     first, second = (Settings.from_env(CONTRACT | {"POD_NAME": "support-abc"}).identity for _ in range(2))
     assert "support-abc" in first
     assert first != second
 
 
 @pytest.mark.parametrize("name", CONTRACT)
-def test_a_missing_variable_is_named_with_who_sets_it(name: str):
+def test_the_error_for_a_missing_variable_names_it_and_who_sets_it(name: str):
     with pytest.raises(ConfigurationError, match=f"variable {name} is not set; the operator sets it"):
         Settings.from_env({key: value for key, value in CONTRACT.items() if key != name})
 
@@ -62,10 +62,10 @@ def test_a_missing_variable_is_named_with_who_sets_it(name: str):
         ("DURAFLEET_LOG_LEVEL", "loud"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_name(name: str, value: str):
+def test_an_invalid_value_is_refused_with_the_name_of_its_variable(name: str, value: str):
     with pytest.raises(ConfigurationError, match=rf"variable {name} is '{value}'; it must be"):
         Settings.from_env(CONTRACT | {name: value})
 
 
-def test_no_drain_at_all_is_allowed():
+def test_a_drain_timeout_of_zero_is_allowed():
     assert Settings.from_env(CONTRACT | {"DURAFLEET_DRAIN_TIMEOUT_SECONDS": "0"}).drain == timedelta()

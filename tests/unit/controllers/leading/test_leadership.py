@@ -1,4 +1,4 @@
-"""One candidate and a Lease in memory: what it makes of lost answers, of others who write, and of its own end."""
+"""One candidate and an in-memory Lease: lost responses, other writers, and the end of the candidate."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ ME, OTHER = "me_1", "other_1"
 
 
 class Ended(Exception):
-    """In place of the end of this process."""
+    """Raised instead of ending this process."""
 
 
 def die(why: str) -> NoReturn:
@@ -92,7 +92,7 @@ def candidate(lease: MemoryLease, fence: Fence, clock: Clock) -> Leadership:
 
 
 def once(do: Callable[[], object]) -> Callable[[], None]:
-    """Return what does something the first time it is called."""
+    """Return a function that calls `do` the first time it is called."""
     left = [do]
     return lambda: (left.pop()(), None)[1] if left else None
 
@@ -107,7 +107,7 @@ async def until_ended(candidate: Leadership) -> None:
             await candidate.keep()
 
 
-async def test_it_leads_from_before_the_lease_was_written_not_from_when_it_heard_of_it(
+async def test_leadership_is_timed_from_before_the_lease_write_is_sent_not_from_its_response(
     candidate: Leadership, lease: MemoryLease, fence: Fence, clock: Clock
 ):
     def take_long() -> None:
@@ -121,24 +121,28 @@ async def test_it_leads_from_before_the_lease_was_written_not_from_when_it_heard
         fence.check()
 
 
-async def test_until_it_leads_it_may_not_write(candidate: Leadership, fence: Fence):
+async def test_a_candidate_cannot_write_until_it_leads(candidate: Leadership, fence: Fence):
     with pytest.raises(asyncio.CancelledError):
         await fence.through(asyncio.sleep(0))
     await candidate.acquire()
     await fence.through(asyncio.sleep(0))
 
 
-async def test_a_renewal_while_it_stops_lets_no_write_begin(candidate: Leadership, lease: MemoryLease, fence: Fence):
+async def test_a_renewal_during_shutdown_does_not_allow_new_writes(
+    candidate: Leadership, lease: MemoryLease, fence: Fence
+):
     await candidate.acquire()
     await candidate.hold_still()
     keeping = asyncio.create_task(candidate.keep())
-    await until(lambda: lease.writes >= 3, what="it has renewed", within=10)
+    await until(lambda: lease.writes >= 3, what="the Lease was renewed", within=10)
     with pytest.raises(asyncio.CancelledError):
         await fence.through(asyncio.sleep(0))
     keeping.cancel()
 
 
-async def test_a_lease_that_it_got_without_hearing_of_it_is_its_own(candidate: Leadership, lease: MemoryLease):
+async def test_a_candidate_that_lost_the_response_to_its_acquisition_still_leads(
+    candidate: Leadership, lease: MemoryLease
+):
     lease.after = once(lost)
     async with asyncio.timeout(10):
         await candidate.acquire()
@@ -146,19 +150,21 @@ async def test_a_lease_that_it_got_without_hearing_of_it_is_its_own(candidate: L
     assert (lease.record.holder, lease.record.transitions) == (ME, 0)
 
 
-async def test_a_renewal_goes_over_what_others_wrote_beside_it(candidate: Leadership, lease: MemoryLease):
+async def test_a_leader_renews_after_another_client_has_edited_the_lease_metadata(
+    candidate: Leadership, lease: MemoryLease
+):
     await candidate.acquire()
     assert lease.record is not None
-    lease.put(lease.record)  # a label: another version, the same holder
+    lease.put(lease.record)  # a new label: another version, the same holder
     keeping = asyncio.create_task(candidate.keep())
-    await until(lambda: lease.writes >= 5, what="it has renewed", within=10)
+    await until(lambda: lease.writes >= 5, what="the Lease was renewed", within=10)
     assert not keeping.done()
     keeping.cancel()
     assert candidate.leads
 
 
 @pytest.mark.parametrize("holder", [OTHER, ""])
-async def test_it_ends_when_somebody_else_took_its_lease_or_emptied_it(
+async def test_a_leader_ends_when_another_client_has_taken_or_released_its_lease(
     candidate: Leadership, lease: MemoryLease, holder: str
 ):
     await candidate.acquire()
@@ -168,36 +174,42 @@ async def test_it_ends_when_somebody_else_took_its_lease_or_emptied_it(
     assert lease.record.holder == holder
 
 
-async def test_it_ends_when_its_lease_was_deleted(candidate: Leadership, lease: MemoryLease):
+async def test_a_leader_ends_when_its_lease_was_deleted(candidate: Leadership, lease: MemoryLease):
     await candidate.acquire()
     lease.record = None
     await until_ended(candidate)
 
 
-async def test_while_it_may_not_read_the_lease_it_is_not_ready_and_says_why(candidate: Leadership, lease: MemoryLease):
+async def test_a_standby_that_cannot_read_the_lease_is_not_ready_and_reports_why(
+    candidate: Leadership, lease: MemoryLease
+):
     lease.refusal = Denied("HTTP 403: leases is forbidden")
     standing_by = asyncio.create_task(candidate.acquire())
-    await until(lambda: "HTTP 403" in candidate.standing[1], what="it was refused", within=10)
+    await until(lambda: "HTTP 403" in candidate.standing[1], what="the read was refused", within=10)
     assert candidate.standing == (False, "standby: no answer about the Lease: HTTP 403: leases is forbidden")
     lease.refusal, lease.record = None, Record(
         holder=OTHER, duration=8, acquired=NOON, renewed=NOON, transitions=0, version="0"
     )  # fmt: skip
-    await until(lambda: candidate.standing[0], what="it is ready", within=10)
+    await until(lambda: candidate.standing[0], what="the candidate is ready", within=10)
     assert candidate.standing == (True, f"standby: {OTHER} leads")
     standing_by.cancel()
 
 
-async def test_a_release_empties_the_lease_whatever_was_written_last(candidate: Leadership, lease: MemoryLease):
+async def test_a_release_clears_the_holder_even_if_a_cancelled_renewal_still_arrives(
+    candidate: Leadership, lease: MemoryLease
+):
     await candidate.acquire()
     assert lease.record is not None
     mine = lease.record
-    lease.before = once(lambda: lease.put(mine))  # a renewal that was cancelled, and arrives
+    lease.before = once(lambda: lease.put(mine))  # a cancelled renewal that still arrives
     await candidate.hold_still()
     await candidate.release()
     assert lease.record.holder == ""
 
 
-async def test_a_release_leaves_the_lease_of_another_alone(candidate: Leadership, lease: MemoryLease):
+async def test_a_release_does_not_change_a_lease_that_another_candidate_holds(
+    candidate: Leadership, lease: MemoryLease
+):
     await candidate.acquire()
     assert lease.record is not None
     lease.put(replace(lease.record, holder=OTHER))
@@ -205,7 +217,7 @@ async def test_a_release_leaves_the_lease_of_another_alone(candidate: Leadership
     assert lease.record.holder == OTHER
 
 
-async def test_it_releases_nothing_while_a_write_may_still_arrive(
+async def test_the_lease_is_not_released_while_a_write_may_still_arrive(
     candidate: Leadership, lease: MemoryLease, fence: Fence, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(leadership, "PATIENCE", 0.01)

@@ -1,4 +1,4 @@
-"""The keyed queue: latest wins, one at a time per key, failures come back."""
+"""The keyed queue: the latest request wins, one reconciliation at a time per key, failed keys are retried."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,7 +28,7 @@ async def running(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_key_marked_many_times_is_worked_on_once():
+async def test_a_key_that_is_enqueued_many_times_is_reconciled_once():
     seen: list[Key] = []
     done = asyncio.Event()
 
@@ -45,18 +45,18 @@ async def test_a_key_marked_many_times_is_worked_on_once():
     assert seen == [A, B]
 
 
-async def test_a_key_is_never_worked_on_twice_at_once_and_is_worked_on_again_after_a_mark():
-    active, most, visits = 0, 0, 0
+async def test_a_key_is_never_reconciled_concurrently_and_again_if_enqueued_meanwhile():
+    active, most, reconciliations = 0, 0, 0
     entered, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def work(_: Key) -> None:
-        nonlocal active, most, visits
-        active, visits = active + 1, visits + 1
+        nonlocal active, most, reconciliations
+        active, reconciliations = active + 1, reconciliations + 1
         most = max(most, active)
         entered.set()
         await go_on.wait()
         active -= 1
-        if visits == 2:
+        if reconciliations == 2:
             done.set()
 
     async with running(work) as queue:
@@ -66,10 +66,10 @@ async def test_a_key_is_never_worked_on_twice_at_once_and_is_worked_on_again_aft
         queue.mark(A)
         go_on.set()
         await asyncio.wait_for(done.wait(), 5)
-    assert (most, visits) == (1, 2)
+    assert (most, reconciliations) == (1, 2)
 
 
-async def test_a_failure_comes_back_and_does_not_stop_others():
+async def test_a_failed_key_is_retried_and_does_not_block_other_keys():
     attempts: list[Key] = []
     done = asyncio.Event()
 
@@ -88,14 +88,14 @@ async def test_a_failure_comes_back_and_does_not_stop_others():
     assert attempts.count(B) == 1
 
 
-async def test_work_that_asks_for_another_look_gets_it():
-    visits = 0
+async def test_a_key_is_requeued_if_its_reconciliation_returns_a_delay():
+    reconciliations = 0
     done = asyncio.Event()
 
     async def work(_: Key) -> float | None:
-        nonlocal visits
-        visits += 1
-        if visits == 2:
+        nonlocal reconciliations
+        reconciliations += 1
+        if reconciliations == 2:
             done.set()
             return None
         return 0.01
@@ -103,10 +103,10 @@ async def test_work_that_asks_for_another_look_gets_it():
     async with running(work) as queue:
         queue.mark(A)
         await asyncio.wait_for(done.wait(), 5)
-    assert visits == 2
+    assert reconciliations == 2
 
 
-async def test_a_mark_now_overtakes_a_mark_for_later():
+async def test_enqueueing_a_key_for_now_overrides_its_pending_delay():
     done = asyncio.Event()
 
     async def work(_: Key) -> None:
@@ -118,14 +118,14 @@ async def test_a_mark_now_overtakes_a_mark_for_later():
         await asyncio.wait_for(done.wait(), 5)
 
 
-async def test_a_server_that_asks_for_time_gets_it_whatever_is_marked_meanwhile():
+async def test_retry_after_is_respected_even_if_the_key_is_enqueued_meanwhile():
     loop = asyncio.get_running_loop()
-    visits: list[float] = []
+    reconciliations: list[float] = []
     refused, done = asyncio.Event(), asyncio.Event()
 
     async def work(_: Key) -> None:
-        visits.append(loop.time())
-        if len(visits) == 1:
+        reconciliations.append(loop.time())
+        if len(reconciliations) == 1:
             queue.mark(A)
             refused.set()
             raise Unavailable("too many requests", retry_after=0.6)
@@ -136,10 +136,10 @@ async def test_a_server_that_asks_for_time_gets_it_whatever_is_marked_meanwhile(
         await asyncio.wait_for(refused.wait(), 5)
         queue.mark(A)
         await asyncio.wait_for(done.wait(), 5)
-    assert visits[1] - visits[0] >= 0.6
+    assert reconciliations[1] - reconciliations[0] >= 0.6
 
 
-async def test_a_key_marked_while_it_is_worked_on_keeps_the_more_urgent_of_its_marks():
+async def test_a_key_enqueued_during_its_reconciliation_keeps_its_most_urgent_priority_band():
     seen: list[Key] = []
     entered, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -161,7 +161,7 @@ async def test_a_key_marked_while_it_is_worked_on_keeps_the_more_urgent_of_its_m
     assert seen == [A, A, B]
 
 
-async def test_a_tenant_whose_every_visit_hangs_leaves_room_for_others():
+async def test_a_tenant_whose_reconciliations_all_hang_does_not_block_others():
     done = asyncio.Event()
 
     async def work(key: Key) -> None:
@@ -177,7 +177,7 @@ async def test_a_tenant_whose_every_visit_hangs_leaves_room_for_others():
         await asyncio.wait_for(done.wait(), 5)
 
 
-async def test_a_tenant_alone_is_worked_through_within_its_share():
+async def test_a_tenant_alone_uses_its_full_share_of_the_concurrency_and_no_more():
     most, active, left = 0, 0, 40
     done = asyncio.Event()
 
@@ -197,7 +197,7 @@ async def test_a_tenant_alone_is_worked_through_within_its_share():
     assert most == share_of(16)
 
 
-async def test_marks_make_no_tasks():
+async def test_enqueueing_keys_creates_no_tasks():
     async def work(_: Key) -> None:
         await asyncio.Event().wait()
 
@@ -208,7 +208,7 @@ async def test_marks_make_no_tasks():
         assert len(asyncio.all_tasks()) == before
 
 
-async def test_depth_and_age_are_told_by_band():
+async def test_depth_and_age_are_reported_per_priority_band():
     async def work(_: Key) -> None:
         await asyncio.Event().wait()
 
@@ -226,11 +226,11 @@ def _value(gauge: Gauge, band: str) -> float:
 
 
 @pytest.mark.parametrize(("concurrency", "share"), [(1, 1), (2, 1), (4, 3), (16, 14), (64, 56)])
-def test_a_namespaces_share_is_nearly_all(concurrency: int, share: int):
+def test_the_share_of_a_namespace_is_most_of_the_concurrency(concurrency: int, share: int):
     assert share_of(concurrency) == share
 
 
-def test_the_wait_grows_and_is_bounded():
+def test_the_backoff_grows_and_is_bounded():
     assert backoff(1) <= 0.5
     assert all(backoff(n) <= LONGEST_DELAY for n in range(1, 40))
     assert backoff(12) >= LONGEST_DELAY / 2

@@ -1,4 +1,7 @@
-"""Runs that were there before the operator: who looks at them, and when."""
+"""Runs that existed before the operator started: when they are reconciled.
+
+An open run waits for the census, a full list of open executions; until then it is expected.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +35,7 @@ async def _idle(_self: Any) -> None:
 
 @pytest.fixture
 async def controller(monkeypatch: pytest.MonkeyPatch) -> RunController:
-    """A controller without servers, whose lanes do nothing by themselves."""
+    """Return a controller without servers, whose lanes run no sweep and no census."""
     monkeypatch.setattr(Sweeper, "run", _idle)
     monkeypatch.setattr(Census, "run", _idle)
     nothing = cast("Any", None)
@@ -83,25 +86,25 @@ def place_of(controller: RunController) -> Place | None:
     return next((lane.place for lane in lanes if KEY in lane.expected), None)
 
 
-async def test_an_open_run_of_the_first_list_is_left_to_the_census(controller: RunController):
+async def test_an_open_run_of_the_initial_list_waits_for_the_census(controller: RunController):
     controller.observe({"type": None, "object": an_open_run()})
     assert place_of(controller) == ("temporal:7233", "default")
     assert controller.sightings.backlog == 0
 
 
-async def test_it_is_looked_at_at_once_when_it_is_edited(controller: RunController):
+async def test_an_expected_run_is_enqueued_at_once_when_it_is_edited(controller: RunController):
     controller.observe({"type": None, "object": an_open_run()})
     controller.observe({"type": "MODIFIED", "object": an_open_run(version=2, generation=2)})
     assert controller.sightings.backlog == 1
 
 
-async def test_it_is_not_looked_at_for_what_happens_to_its_fleet(controller: RunController):
+async def test_an_expected_run_is_not_enqueued_when_its_worker_changes(controller: RunController):
     controller.observe({"type": None, "object": an_open_run()})
     controller.wake(tenant="default", worker="support")
     assert controller.sightings.backlog == 0
 
 
-async def test_it_waits_where_its_connection_leads_by_now(controller: RunController):
+async def test_an_expected_run_waits_in_the_lane_of_its_current_connection(controller: RunController):
     connections = controller._world.connections
     connections.put(a_connection("silent:7233"))
     controller.observe({"type": None, "object": an_open_run(connection="own")})
@@ -111,7 +114,7 @@ async def test_it_waits_where_its_connection_leads_by_now(controller: RunControl
     assert place_of(controller) == ("temporal:7233", "default")
 
 
-async def test_it_waits_for_its_connection_to_be_listed_too(controller: RunController):
+async def test_an_expected_run_waits_until_its_connection_is_listed(controller: RunController):
     controller.observe({"type": None, "object": an_open_run(connection="own")})
     assert place_of(controller) is None
     controller._world.connections.put(a_connection("temporal:7233"))
@@ -120,7 +123,7 @@ async def test_it_waits_for_its_connection_to_be_listed_too(controller: RunContr
     assert place_of(controller) == ("temporal:7233", "default")
 
 
-async def test_it_is_looked_at_without_its_connection_if_that_does_not_come(
+async def test_an_expected_run_is_enqueued_if_its_connection_is_not_listed_in_time(
     controller: RunController, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(sightings, "LISTING", 0.0)
@@ -128,7 +131,7 @@ async def test_it_is_looked_at_without_its_connection_if_that_does_not_come(
     assert controller.sightings.backlog == 1
 
 
-async def test_a_run_that_is_created_while_a_long_list_is_gone_through_is_found_before_its_end(
+async def test_a_run_created_while_a_long_list_is_read_is_found_before_the_list_ends(
     controller: RunController, monkeypatch: pytest.MonkeyPatch
 ):
     new = a_body("AgentRun", {"workerRef": {"name": "support"}, "workflowType": "Wait"}, name="new")
@@ -143,28 +146,28 @@ async def test_a_run_that_is_created_while_a_long_list_is_gone_through_is_found_
     monkeypatch.setattr(first_look, "list_all", list_new)
     monkeypatch.setattr(first_look, "EVERY", 0.01)
     looking = asyncio.create_task(first_look.look_on(controller, cast("Any", None), namespaces=[], shard=Shard()))
-    await asyncio.sleep(0)  # it begins
+    await asyncio.sleep(0)  # let the task begin
     for version in range(first_look.MANY):
         controller.observe({"type": None, "object": an_open_run(version=version + 1)})
     await until(lambda: controller.sightings.backlog == 1, what="the new run waits for its start")
-    await looking  # it ends by itself once nothing more is listed
+    await looking  # the task ends by itself once nothing more is listed
     assert asked == ["status.state="]
 
 
-async def test_a_run_that_is_gone_is_expected_no_more(controller: RunController):
+async def test_a_deleted_run_is_no_longer_expected(controller: RunController):
     controller.observe({"type": None, "object": an_open_run()})
     controller.observe({"type": "DELETED", "object": an_open_run()})
     await controller.reconcile(KEY)
     assert place_of(controller) is None
 
 
-async def test_a_list_that_only_dates_what_is_known_marks_nothing(controller: RunController):
+async def test_a_row_that_only_adds_the_start_time_of_a_known_execution_enqueues_nothing(controller: RunController):
     controller.observe({"type": None, "object": an_open_run()})
     run = controller._runs.get(KEY)
     assert run is not None
     row = an_execution(workflow_id=workflow_id(run))
     memory = controller.sightings.remember(run)
-    memory.see(replace(row, start_time=None))  # as the answer to a start tells it
+    memory.see(replace(row, start_time=None))  # as in the response to a start
     controller.sightings.observe_execution(row, ("temporal:7233", "default"))
     assert memory.execution == row
     assert controller.sightings.backlog == 0

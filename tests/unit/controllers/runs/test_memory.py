@@ -1,9 +1,9 @@
-"""What a watch brings during a visit: the echo of our own writes, or news."""
+"""Watch events during a reconciliation: echoes of our own writes, or changes by another client."""
 
 from durafleet.controllers.runs.memory import Memory
 
 
-def test_an_echo_that_comes_before_the_answer_to_the_write_is_no_news():
+def test_an_echo_that_arrives_before_the_response_to_the_write_is_not_a_change():
     memory = Memory("uid")
     memory.enter()
     memory.brought.append("7")
@@ -11,7 +11,7 @@ def test_an_echo_that_comes_before_the_answer_to_the_write_is_no_news():
     assert not memory.leave()
 
 
-def test_what_somebody_else_wrote_during_a_visit_is_news_after_it():
+def test_a_write_by_another_client_during_a_reconciliation_is_a_change():
     memory = Memory("uid")
     memory.enter()
     memory.written.append("7")
@@ -19,7 +19,7 @@ def test_what_somebody_else_wrote_during_a_visit_is_news_after_it():
     assert memory.leave()
 
 
-def test_each_visit_begins_with_nothing_brought():
+def test_each_reconciliation_starts_without_observed_versions():
     memory = Memory("uid")
     memory.enter()
     memory.brought.append("8")

@@ -1,4 +1,4 @@
-"""AgentRuns that are kept packed: nothing of them is lost, however many are asked for in between."""
+"""Packed AgentRuns: they lose nothing, even after enough other runs have evicted them from the cache."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ RUNNING = {
 
 
 def cold(run: Run) -> Run:
-    """Put a run in, ask for so many others that it is no longer warm, and take it out."""
+    """Store a run, evict it from the cache with other runs, and read it."""
     runs = PackedRuns()
     runs[run.key] = run
     for number in range(WARM):
@@ -66,17 +66,17 @@ def cold(run: Run) -> Run:
             "ttlSecondsAfterFinished": 0,
         },
     ],
-    ids=["little", "a structured input", "text that reads as a number", "controls"],
+    ids=["minimal spec", "structured input", "text that looks like a number", "controls"],
 )
 @pytest.mark.parametrize("status", [{}, RUNNING], ids=["new", "running"])
-def test_a_packed_run_is_what_it_was(spec: dict[str, Any], status: dict[str, Any]):
+def test_a_packed_run_is_read_back_unchanged(spec: dict[str, Any], status: dict[str, Any]):
     run = read_run(a_body(spec=spec, status=status))
     assert cold(run) == run
     assert cold(run).spec.wire() == run.spec.wire()
     assert cold(run).status.wire() == run.status.wire()
 
 
-def test_what_is_replaced_or_dropped_is_so_at_once():
+def test_a_replaced_or_deleted_run_is_never_returned_from_the_cache():
     runs = PackedRuns()
     old, new = a_run(resource_version="1"), a_run(resource_version="2")
     runs[old.key] = old

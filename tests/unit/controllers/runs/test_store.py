@@ -1,4 +1,4 @@
-"""What is kept of AgentRuns: whole ones while something is to be done, little afterwards."""
+"""The store of AgentRuns: full objects while something is left to do, small records afterwards."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,12 +21,12 @@ KEY = ("default", "hello")
 
 def body(version: int, *, state: str | None = "Completed", generation: int = 1, **spec: Any) -> dict[str, Any]:
     times = {"observedGeneration": generation, "lastTransitionTime": "2026-11-23T12:01:00Z"}
-    said = {"reason": state, "message": "It ended.", **times}
+    details = {"reason": state, "message": "It ended.", **times}
     workflow = {"id": "w", "runId": "run-1", "namespace": "default", "taskQueue": "q", "type": "AgentRun"}
     status = {
         "observedGeneration": generation,
         "state": state,
-        "conditions": [{"type": kind, "status": "False", **said} for kind in ("Succeeded", "Ready")],
+        "conditions": [{"type": kind, "status": "False", **details} for kind in ("Succeeded", "Ready")],
         "workflow": workflow,
         "startTime": "2026-11-23T12:00:00Z",
         "completionTime": "2026-11-23T12:01:00Z",
@@ -46,7 +46,7 @@ def body(version: int, *, state: str | None = "Completed", generation: int = 1, 
     }
 
 
-def kept(of: dict[str, Any]) -> SettledRun:
+def a_settled(of: dict[str, Any]) -> SettledRun:
     run = read_run(of)
     plan = plan_run(run, RunWorld(worker=None, target=TARGET), now=NOON)
     assert is_settled(run, plan)
@@ -60,9 +60,9 @@ def stored(*bodies: dict[str, Any]) -> RunStore:
     return store
 
 
-def test_a_settled_run_is_known_and_is_none_of_the_whole_ones():
+def test_a_settled_run_is_known_but_no_longer_kept_in_full():
     store = stored(body(10))
-    store.settle(kept(body(10)))
+    store.settle(a_settled(body(10)))
     assert store.get(KEY) is None
     assert list(store) == []
     assert store.settled(KEY) is store.known(KEY) is not None
@@ -72,63 +72,63 @@ def counted(state: str) -> float:
     return REGISTRY.get_sample_value("durafleet_agentruns", {"state": state}) or 0.0
 
 
-def test_runs_are_counted_by_state_whether_whole_or_settled():
+def test_runs_are_counted_by_state_whether_kept_in_full_or_settled():
     before = {state: counted(state) for state in ("New", "Completed", "WorkflowFailed")}
     store = stored(body(9, state=None), body(10))
     assert counted("New") == before["New"]
     assert counted("Completed") == before["Completed"] + 1
-    store.settle(kept(body(10)))
+    store.settle(a_settled(body(10)))
     store.observe({"type": "MODIFIED", "object": body(11, state="WorkflowFailed")})
     assert counted("Completed") == before["Completed"]
     store.observe({"type": "DELETED", "object": body(12)})
     assert counted("WorkflowFailed") == before["WorkflowFailed"]
 
 
-def test_the_echo_of_what_settled_a_run_leaves_it_settled():
+def test_a_watch_event_with_the_same_or_an_older_version_leaves_a_run_settled():
     store = stored(body(10))
-    store.settle(kept(body(10)))
+    store.settle(a_settled(body(10)))
     store.observe({"type": "MODIFIED", "object": body(10)})
     store.observe({"type": "MODIFIED", "object": body(9, state="Running")})
     assert store.settled(KEY) is not None
 
 
-def test_an_edit_makes_a_settled_run_whole_again():
+def test_a_settled_run_that_is_edited_is_kept_in_full_again():
     store = stored(body(10))
-    store.settle(kept(body(10)))
+    store.settle(a_settled(body(10)))
     store.observe({"type": "MODIFIED", "object": body(11)})
     run = store.get(KEY)
     assert run is not None
     assert (run.resource_version, store.settled(KEY)) == ("11", None)
 
 
-def test_a_fresh_read_makes_a_settled_run_whole_again_though_nothing_has_changed():
+def test_a_settled_run_that_is_read_again_is_kept_in_full_even_if_nothing_changed():
     store = stored(body(10))
-    store.settle(kept(body(10)))
+    store.settle(a_settled(body(10)))
     store.take_up(body(10))
     assert (store.get(KEY) is not None, store.settled(KEY)) == (True, None)
 
 
-def test_a_settled_run_that_is_deleted_is_forgotten():
+def test_a_settled_run_that_is_deleted_is_removed_from_the_store():
     store = stored(body(10))
-    store.settle(kept(body(10)))
+    store.settle(a_settled(body(10)))
     store.observe({"type": "DELETED", "object": body(11)})
     assert store.known(KEY) is None
 
 
-def test_whoever_counts_places_hears_of_each_change_that_is_one():
+def test_the_change_callback_reports_every_new_version_but_not_that_a_run_was_settled():
     store = RunStore()
     seen: list[tuple[bool, bool]] = []
     store.changed = lambda before, after: seen.append((before is not None, after is not None))
     store.put(body(9, state="Running"))
     store.put(body(10))
-    store.settle(kept(body(10)))
+    store.settle(a_settled(body(10)))
     store.put(body(11, generation=2))
     assert seen == [(False, True), (True, True), (False, True)]
 
 
-def test_a_run_with_a_time_to_live_remembers_when_it_is_over():
-    assert kept(body(10, ttlSecondsAfterFinished=120)).expires == NOON + timedelta(seconds=180)
-    assert kept(body(10)).expires is None
+def test_a_settled_run_keeps_the_time_when_its_time_to_live_expires():
+    assert a_settled(body(10, ttlSecondsAfterFinished=120)).expires == NOON + timedelta(seconds=180)
+    assert a_settled(body(10)).expires is None
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,11 @@ def test_a_run_with_a_time_to_live_remembers_when_it_is_over():
         ({"metadata": {"deletionTimestamp": "2026-11-23T12:02:00Z"}}, False),
         ({"spec": {"retry": {"token": "1"}}}, False),
     ],
-    ids=["ended", "open", "held by our finalizer", "going", "asked to try again"],
+    ids=["ended", "open", "has our finalizer", "being deleted", "retry requested"],
 )
-def test_only_a_run_of_which_nothing_is_left_to_do_is_settled(change: dict[str, Any], settles: bool):
-    whole = body(10, state="WorkflowFailed")
-    run = read_run({part: {**whole[part], **change.get(part, {})} for part in whole})
+def test_a_run_is_settled_only_if_nothing_is_left_to_do_for_it(change: dict[str, Any], settles: bool):
+    full = body(10, state="WorkflowFailed")
+    run = read_run({part: {**full[part], **change.get(part, {})} for part in full})
     assert is_settled(run, Plan(status=run.status)) is settles
 
 
@@ -161,10 +161,10 @@ def executions(**changes: Any) -> Execution:
         ("WorkflowFailed", executions(start_time=NOON - timedelta(minutes=5)), False),
         ("WorkflowFailed", executions(owner="default/other"), False),
     ],
-    ids=["a later one", "of a run that completed", "the recorded one", "an earlier one", "of another run"],
+    ids=["later execution", "run completed", "recorded execution", "earlier execution", "of another run"],
 )
-def test_a_settled_run_goes_on_only_with_a_later_execution_of_its_own(state: str, seen: Execution, news: bool):
-    run = kept(body(10, state=state))
+def test_a_settled_run_continues_only_with_a_later_execution_of_its_own(state: str, seen: Execution, news: bool):
+    run = a_settled(body(10, state=state))
     assert is_of(seen, run)
     assert is_news(seen, run) is news
 
@@ -193,7 +193,9 @@ def a_read(of: dict[str, Any], **metadata: Any) -> Run:
             True,
         ),
     ],
-    ids=["new", "about to start", "just started", "runs", "edited", "ended", "to be tried again", "deleted"],
+    ids=["new", "about to start", "just started", "running", "edited", "ended", "retry requested", "deleted"],
 )
-def test_who_is_waited_for(run: Run, started: bool, awaited: bool):
+def test_a_run_is_awaited_until_its_start_its_latest_edit_or_its_deletion_is_done(
+    run: Run, started: bool, awaited: bool
+):
     assert is_awaited(run, started=started) is awaited

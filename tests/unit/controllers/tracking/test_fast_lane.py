@@ -1,4 +1,4 @@
-"""Long-polls of a lane without servers: how many, for whom, and what becomes of their answers."""
+"""Long-polls of a lane (the tracker's unit for one Temporal namespace): limit, order, and use of the responses."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def owner() -> FakeOwner:
 
 @pytest.fixture
 def polled(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Execution], Any]], None]:
-    """Let long-polls be answered by a function of the execution."""
+    """Answer long-polls with a function of the execution."""
 
     def answer(by: Callable[[Execution], Any]) -> None:
         async def wait_for_close(_link: Any, execution: Execution) -> Close | None:
@@ -38,10 +38,10 @@ def polled(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Execution], A
 
 @dataclass
 class Polling:
-    """Long-polls of a lane, and whom they are for.
+    """A lane and its long-polls.
 
     Attributes:
-        begun: in the order in which they were begun.
+        begun: the keys of the long-polls, in the order in which these began.
     """
 
     lane: Lane
@@ -50,7 +50,7 @@ class Polling:
     ends: dict[Key, asyncio.Event] = field(default_factory=dict)
 
     async def hang(self, execution: Execution) -> Close:
-        """Answer one once it is ended."""
+        """Answer a long-poll only after `end` is called for its key."""
         key = (execution.workflow_id, execution.run_id)
         self.begun.append(key)
         self.ends[key] = asyncio.Event()
@@ -58,12 +58,12 @@ class Polling:
         return Close(status=ExecutionStatus.COMPLETED, time=NOON, outcome=Outcome())
 
     async def refuse(self, execution: Execution) -> None:
-        """Answer one by saying that there are too many."""
+        """Refuse a long-poll because there are too many."""
         self.begun.append((execution.workflow_id, execution.run_id))
         raise Throttled("too many")
 
     async def follow(self, *keys: Key) -> None:
-        """Follow executions whose ids are the names of the runs, so that it shows whose turn it is."""
+        """Follow executions whose ids are the names of the runs, so that `begun` shows the order."""
         for tenant, name in keys:
             target = replace(OWN, tenant=tenant)
             execution = an_execution(workflow_id=tenant, run_id=name, type="Mine")
@@ -83,14 +83,14 @@ class Polling:
 
 
 async def settled() -> None:
-    """Let all that can go on go on."""
+    """Let every task run until it blocks."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 @pytest.fixture
 def polling(owner: FakeOwner, polled: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Polling]:
-    """Make a lane with so many long-polls at most; they hang."""
+    """Make a lane with a limit of long-polls; each of them blocks."""
 
     def make(at_most: int) -> Polling:
         monkeypatch.setattr(fast_lane, "LONG_POLLS", at_most)
@@ -106,7 +106,7 @@ def reds(*numbers: int) -> list[Key]:
     return [("red", f"r{number}") for number in numbers]
 
 
-async def test_no_more_runs_are_polled_than_the_bound_and_no_tenant_has_all(polling: Callable[[int], Polling]):
+async def test_long_polls_are_limited_and_no_tenant_gets_all_of_them(polling: Callable[[int], Polling]):
     three = polling(3)
     await three.follow(*reds(0, 1, 2, 3))
     assert three.begun == reds(0, 1)
@@ -114,7 +114,7 @@ async def test_no_more_runs_are_polled_than_the_bound_and_no_tenant_has_all(poll
     assert three.begun == [*reds(0, 1), ("blue", "one")]
 
 
-async def test_who_waits_longest_is_polled_next(polling: Callable[[int], Polling]):
+async def test_the_next_free_long_poll_goes_to_the_run_that_has_waited_longest(polling: Callable[[int], Polling]):
     three = polling(3)
     await three.follow(*reds(0, 1, 2, 3, 4, 5))
     await three.end(*reds(1))
@@ -123,7 +123,7 @@ async def test_who_waits_longest_is_polled_next(polling: Callable[[int], Polling
     assert three.begun == reds(0, 1, 2, 4)
 
 
-async def test_who_is_young_no_more_when_its_turn_comes_is_left_to_the_sweep(
+async def test_a_run_that_waited_too_long_for_a_long_poll_is_left_to_the_sweep(
     polling: Callable[[int], Polling], monkeypatch: pytest.MonkeyPatch
 ):
     one = polling(1)
@@ -134,7 +134,7 @@ async def test_who_is_young_no_more_when_its_turn_comes_is_left_to_the_sweep(
     assert one.begun == reds(0)
 
 
-async def test_who_waits_for_a_long_poll_gives_way_too_where_the_server_refuses_them(
+async def test_a_refused_long_poll_also_drops_the_runs_that_wait_for_a_long_poll(
     polling: Callable[[int], Polling], polled: Callable[..., None]
 ):
     one = polling(1)
@@ -153,7 +153,7 @@ async def _polled_once(lane: Lane, execution: Execution) -> None:
     await settled()
 
 
-async def test_a_long_poll_that_the_server_refuses_gives_way_to_the_sweep(
+async def test_a_refused_long_poll_is_not_retried_and_the_run_is_left_to_the_sweep(
     owner: FakeOwner, polled: Callable[..., None]
 ):
     asked = 0
@@ -174,7 +174,7 @@ async def test_a_long_poll_that_the_server_refuses_gives_way_to_the_sweep(
     ("status", "seen", "refreshed"),
     [(ExecutionStatus.COMPLETED, ["Completed"], []), (ExecutionStatus.TERMINATED, [], [("red", "a")])],
 )
-async def test_a_close_event_is_taken_or_asked_about(
+async def test_a_completed_close_event_is_used_and_a_terminated_one_causes_a_refresh(
     owner: FakeOwner, polled: Callable[..., None], status: ExecutionStatus, seen: list[str], refreshed: list[Key]
 ):
     async def close(_: Execution) -> Close:

@@ -1,4 +1,4 @@
-"""Sweeps of a lane without servers: which connection they use, what they ask and how often, whom they tell."""
+"""Sweeps (periodic visibility queries) of a lane: their connection, queries and interval, and what they enqueue."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -21,21 +21,21 @@ def owner() -> FakeOwner:
 
 
 class SweptEnough(BaseException):
-    """Ends a sweeper."""
+    """Raised to end a sweeper."""
 
 
 @pytest.fixture
 def queries() -> list[str]:
-    """What the sweeps asked for."""
+    """Return the list that the sweeps add their queries to."""
     return []
 
 
 @pytest.fixture
 def sweep(monkeypatch: pytest.MonkeyPatch, queries: list[str]) -> Callable[..., Any]:
-    """Sweep a lane so many times without waiting; `answer` is what lists give."""
+    """Sweep a lane `times` times without waiting; each query raises `answer` if it is given."""
 
     async def run(lane: Lane, *, times: int, answer: Exception | None = None, now: datetime = NOON) -> list[Place]:
-        told: list[Place] = []
+        reported: list[Place] = []
         left = times
 
         async def no_wait(_self: Sweeper, _delay: float) -> None:
@@ -54,13 +54,15 @@ def sweep(monkeypatch: pytest.MonkeyPatch, queries: list[str]) -> Callable[..., 
         monkeypatch.setattr(Sweeper, "_until_due", no_wait)
         monkeypatch.setattr(sweeps, "listing", listing)
         with pytest.raises(SweptEnough):
-            await Sweeper(lane, now=lambda: now, paced=told.append).run()
-        return told
+            await Sweeper(lane, now=lambda: now, paced=reported.append).run()
+        return reported
 
     return run
 
 
-async def test_one_tenants_broken_connection_does_not_blind_the_others(owner: FakeOwner, sweep: Callable[..., Any]):
+async def test_a_broken_connection_of_one_tenant_does_not_stop_the_sweeps_of_others(
+    owner: FakeOwner, sweep: Callable[..., Any]
+):
     pool = FakePool(broken={"red"})
     lane = a_lane(owner, pool, ("a", OWN), ("b", OTHER))
     await sweep(lane, times=2)
@@ -69,13 +71,13 @@ async def test_one_tenants_broken_connection_does_not_blind_the_others(owner: Fa
     assert pool.asked[-1] == "blue"
 
 
-async def test_the_operators_own_connection_is_used_first(owner: FakeOwner, sweep: Callable[..., Any]):
+async def test_sweeps_prefer_the_connection_of_the_operator(owner: FakeOwner, sweep: Callable[..., Any]):
     pool = FakePool()
     await sweep(a_lane(owner, pool, ("a", OWN), ("b", TARGET)), times=1)
     assert set(pool.asked) == {""}
 
 
-async def test_a_connection_is_used_no_more_once_its_last_run_is_gone(owner: FakeOwner, sweep: Callable[..., Any]):
+async def test_a_connection_is_no_longer_used_once_its_last_run_is_gone(owner: FakeOwner, sweep: Callable[..., Any]):
     pool = FakePool()
     lane = a_lane(owner, pool, ("a", OWN), ("b", OTHER))
     lane.leave(("red", "a"))
@@ -83,7 +85,7 @@ async def test_a_connection_is_used_no_more_once_its_last_run_is_gone(owner: Fak
     assert set(pool.asked) == {"blue"}
 
 
-async def test_what_the_limit_has_changed_is_told_once_it_matters_and_once_it_is_over(
+async def test_a_throttled_interval_is_reported_at_the_second_refusal_and_once_it_is_back_to_normal(
     owner: FakeOwner, sweep: Callable[..., Any]
 ):
     lane = a_lane(owner, FakePool(), ("a", OWN))
@@ -94,7 +96,7 @@ async def test_what_the_limit_has_changed_is_told_once_it_matters_and_once_it_is
     assert lane.pace.interval == 1
 
 
-async def test_while_nothing_is_open_each_sweep_looks_for_what_somebody_has_reset(
+async def test_without_open_runs_every_sweep_queries_for_workflows_that_were_reset(
     owner: FakeOwner, queries: list[str], sweep: Callable[..., Any]
 ):
     lane = a_lane(owner, FakePool())
@@ -104,7 +106,7 @@ async def test_while_nothing_is_open_each_sweep_looks_for_what_somebody_has_rese
     assert sum(query.startswith("StartTime") for query in queries) == 3
 
 
-async def test_while_runs_are_open_not_each_sweep_asks_by_close_time(
+async def test_with_open_runs_only_every_third_sweep_queries_by_close_time(
     owner: FakeOwner, queries: list[str], sweep: Callable[..., Any]
 ):
     lane = a_lane(owner, FakePool(), ("open", OWN))
@@ -112,7 +114,7 @@ async def test_while_runs_are_open_not_each_sweep_asks_by_close_time(
     assert sum(query.startswith("CloseTime") for query in queries) == 2
 
 
-async def test_what_is_expected_hears_of_an_outage_and_not_of_its_end(owner: FakeOwner, sweep: Callable[..., Any]):
+async def test_an_expected_run_is_enqueued_at_an_outage_but_not_at_its_end(owner: FakeOwner, sweep: Callable[..., Any]):
     lane = a_lane(owner, FakePool(), ("open", OWN))
     lane.expect(("red", "expected"), OWN)
     late = NOON.replace(hour=13)

@@ -1,4 +1,4 @@
-"""Signatures of callbacks, and what a server has to be told to allow them."""
+"""Callback signatures, and the server setting that allows callbacks."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ def test_the_signature_is_the_hmac_sha256_of_the_workflow_id():
     assert sign("what do ya want for nothing?", secret="Jefe") == expected
 
 
-def test_what_a_start_attaches_is_believed_when_it_comes_back():
+def test_the_headers_that_a_start_attaches_pass_the_signature_check():
     headers = ADDRESS.headers(WORKFLOW)
     assert ADDRESS.signed(headers[WORKFLOW_HEADER], headers[SIGNATURE_HEADER])
 
@@ -34,11 +34,11 @@ def test_what_a_start_attaches_is_believed_when_it_comes_back():
         ("\u00e9\udcff", ""),
     ],
 )
-def test_any_other_signature_is_not_ours(workflow: str, signature: str):
+def test_any_other_signature_fails_the_check(workflow: str, signature: str):
     assert not ADDRESS.signed(workflow, signature)
 
 
-def test_the_secret_is_not_shown():
+def test_the_secret_is_not_in_the_repr_of_a_callback_address():
     assert ADDRESS.secret not in repr(ADDRESS)
 
 
@@ -49,6 +49,8 @@ def test_the_secret_is_not_shown():
         ("https://durafleet.example/hooks/callbacks/completed", "durafleet.example", "false"),
     ],
 )
-def test_the_servers_setting_names_host_and_port_and_whether_tls_is_missing(url: str, pattern: str, insecure: str):
+def test_the_server_setting_names_host_and_port_and_allows_insecure_only_for_plain_http(
+    url: str, pattern: str, insecure: str
+):
     setting = f'callback.allowedAddresses=[{{"Pattern":"{pattern}","AllowInsecure":{insecure}}}]'
     assert replace(ADDRESS, url=url).server_setting == setting

@@ -1,4 +1,4 @@
-"""What becomes of an AgentRun in every situation."""
+"""The plan of an AgentRun for each observed state."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -31,22 +31,22 @@ def a_world(**changes: object) -> RunWorld:
     return replace(RunWorld(worker=a_worker(), target=TARGET), **changes)  # type: ignore[arg-type]
 
 
-def words(plan: RunPlan) -> str:
+def messages(plan: RunPlan) -> str:
     assert plan.status is not None
     return " ".join(condition.message for condition in plan.status.conditions)
 
 
-def truths(status: AgentRunStatus | None) -> dict[str, str]:
+def statuses(status: AgentRunStatus | None) -> dict[str, str]:
     assert status is not None
     return {condition.type: condition.status for condition in status.conditions}
 
 
-def test_a_new_run_gets_its_finalizer_before_its_workflow():
+def test_a_new_run_gets_its_finalizer_before_its_workflow_is_started():
     plan = plan_run(a_run(), a_world(), now=NOON)
     assert [type(action) for action in plan.actions] == [AddFinalizer, StartWorkflow]
 
 
-def test_a_start_carries_the_workers_timeouts_and_the_runs_uid():
+def test_a_start_request_carries_the_timeouts_of_the_worker_and_the_uid_of_the_run():
     worker = a_worker(spec={"timeouts": {"workflow": "2h", "activity": "90s", "heartbeat": "10s"}})
     plan = plan_run(a_run(), a_world(worker=worker), now=NOON)
     start = next(action for action in plan.actions if isinstance(action, StartWorkflow))
@@ -56,31 +56,31 @@ def test_a_start_carries_the_workers_timeouts_and_the_runs_uid():
     assert start.request.input[0]["options"]["heartbeat"] == 10
 
 
-def test_a_run_that_says_nothing_gets_an_hour_five_minutes_and_thirty_seconds():
+def test_the_default_timeouts_are_1h_for_the_workflow_5m_for_an_activity_and_30s_for_heartbeats():
     start = next(a for a in plan_run(a_run(), a_world(), now=NOON).actions if isinstance(a, StartWorkflow))
     assert start.request.execution_timeout == 3600
     assert start.request.input[0]["options"]["startToClose"] == 300
     assert start.request.input[0]["options"]["heartbeat"] == 30
 
 
-def test_a_run_of_a_workflow_type_passes_its_input_through():
+def test_a_run_with_a_workflow_type_passes_its_input_through_unchanged():
     run = a_run(spec={"agent": None, "workflowType": "OrderFollowUp", "input": {"order": 7}})
     start = next(a for a in plan_run(run, a_world(), now=NOON).actions if isinstance(a, StartWorkflow))
     assert start.request.workflow_type == "OrderFollowUp"
     assert start.request.input == ({"order": 7},)
 
 
-def test_after_a_restart_a_held_run_is_asked_about_before_it_is_started():
+def test_after_a_restart_a_run_with_our_finalizer_is_described_before_it_is_started():
     plan = plan_run(held(a_run()), a_world(), now=NOON)
     assert [type(action) for action in plan.actions] == [Describe]
 
 
-def test_a_held_run_that_temporal_does_not_know_is_started():
+def test_a_run_with_our_finalizer_is_started_if_temporal_does_not_know_its_workflow():
     plan = plan_run(held(a_run()), a_world(absent=True), now=NOON)
     assert [type(action) for action in plan.actions] == [StartWorkflow]
 
 
-def test_a_run_applied_before_its_worker_waits_and_says_for_what():
+def test_a_run_applied_before_its_worker_waits_and_names_the_missing_worker():
     plan = plan_run(a_run(), a_world(worker=None), now=NOON)
     assert plan.actions == ()
     assert plan.status is not None
@@ -91,28 +91,28 @@ def test_a_run_applied_before_its_worker_waits_and_says_for_what():
     assert plan.requeue is not None
 
 
-def test_a_reference_that_stays_missing_reads_as_stalled_after_a_minute():
+def test_a_run_whose_worker_stays_missing_is_stalled_after_a_minute():
     first = plan_run(a_run(), a_world(worker=None), now=NOON).status
     assert first is not None
     later = plan_run(a_run(status=first), a_world(worker=None), now=NOON + timedelta(seconds=61))
-    assert truths(later.status) == {"Succeeded": "Unknown", "Ready": "False", "Stalled": "True"}
+    assert statuses(later.status) == {"Succeeded": "Unknown", "Ready": "False", "Stalled": "True"}
 
 
-def test_a_stalled_run_starts_when_its_worker_comes():
+def test_a_stalled_run_starts_once_its_worker_exists():
     stalled = plan_run(a_run(), a_world(worker=None), now=NOON).status
     plan = plan_run(a_run(status=stalled), a_world(), now=NOON + timedelta(hours=1))
     assert [type(action) for action in plan.actions] == [AddFinalizer, StartWorkflow]
 
 
-def test_an_undeclared_agent_is_named_with_the_declared_ones():
+def test_an_undeclared_agent_is_reported_together_with_the_declared_agents():
     plan = plan_run(a_run(spec={"agent": "other"}), a_world(), now=NOON)
     assert plan.actions == ()
-    assert "'other'" in words(plan)
-    assert "greeter" in words(plan)
+    assert "'other'" in messages(plan)
+    assert "greeter" in messages(plan)
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "expected"),
     [
         ({"input": ""}, "spec.input is empty"),
         ({"input": None}, "spec.input is empty"),
@@ -120,54 +120,54 @@ def test_an_undeclared_agent_is_named_with_the_declared_ones():
         ({"workflowType": "T"}, "exactly one of agent and workflowType"),
     ],
 )
-def test_a_spec_that_cannot_work_ends_the_run_and_names_the_field(spec: dict[str, object], said: str):
+def test_an_invalid_spec_ends_the_run_and_the_message_names_the_problem(spec: dict[str, object], expected: str):
     plan = plan_run(a_run(spec=spec), a_world(), now=NOON)
     assert plan.actions == ()
     assert plan.status is not None
     assert plan.status.state == Reason.INVALID_SPEC
-    assert said in words(plan)
+    assert expected in messages(plan)
 
 
-def test_stop_before_the_start_means_that_it_never_starts():
+def test_a_run_that_is_stopped_before_its_start_is_cancelled_and_never_started():
     plan = plan_run(a_run(spec={"stop": "Cancel"}), a_world(), now=NOON)
     assert plan.actions == ()
     assert plan.status is not None
     assert plan.status.state == Reason.CANCELLED
-    assert truths(plan.status)["Ready"] == "True"
+    assert statuses(plan.status)["Ready"] == "True"
 
 
-def test_a_refused_start_is_terminal_and_says_why():
+def test_a_run_whose_start_is_rejected_is_terminal_and_stalled():
     trouble = Trouble(Verdict(Reason.START_REJECTED, "no such thing"), NOON, final=True)
     plan = plan_run(held(a_run()), a_world(trouble=trouble), now=NOON)
     assert plan.status is not None
     assert plan.status.state == Reason.START_REJECTED
-    assert truths(plan.status) == {"Succeeded": "False", "Ready": "False", "Stalled": "True"}
+    assert statuses(plan.status) == {"Succeeded": "False", "Ready": "False", "Stalled": "True"}
 
 
-def test_temporal_away_for_a_while_reads_as_progress_and_then_as_stalled():
+def test_a_run_is_reconciling_during_a_short_outage_of_temporal_and_stalled_during_a_long_one():
     trouble = Trouble(Verdict(Reason.TEMPORAL_UNAVAILABLE, "no answer"), NOON)
     soon = plan_run(held(a_run()), a_world(trouble=trouble), now=NOON + timedelta(seconds=10))
-    assert truths(soon.status)["Reconciling"] == "True"
+    assert statuses(soon.status)["Reconciling"] == "True"
     late = plan_run(held(a_run()), a_world(trouble=trouble), now=NOON + timedelta(minutes=6))
-    assert truths(late.status)["Stalled"] == "True"
+    assert statuses(late.status)["Stalled"] == "True"
 
 
-def test_a_running_workflow_is_reconciling_and_neither_ready_nor_failed():
+def test_a_run_whose_workflow_is_running_is_reconciling_and_neither_ready_nor_failed():
     plan = plan_run(held(a_run()), a_world(execution=an_execution()), now=NOON)
-    assert truths(plan.status) == {"Succeeded": "Unknown", "Ready": "Unknown", "Reconciling": "True"}
+    assert statuses(plan.status) == {"Succeeded": "Unknown", "Ready": "Unknown", "Reconciling": "True"}
     assert plan.status is not None
     assert plan.status.workflow is not None
     assert plan.status.workflow.run_id == "run-1"
     assert [event.reason for event in plan.announcements] == ["Running"]
 
 
-def test_a_workflow_whose_tasks_fail_says_so():
+def test_a_run_whose_workflow_tasks_fail_reports_the_problem():
     plan = plan_run(held(a_run()), a_world(execution=an_execution(problem="category=WorkflowTaskFailed")), now=NOON)
-    assert "category=WorkflowTaskFailed" in words(plan)
+    assert "category=WorkflowTaskFailed" in messages(plan)
     assert "WorkflowTaskFailing" in {c.reason for c in (plan.status.conditions if plan.status else [])}
 
 
-def test_a_closed_workflow_is_read_before_it_is_reported():
+def test_the_outcome_of_a_closed_workflow_is_read_before_it_is_reported():
     execution = replace(a_closed(ExecutionStatus.COMPLETED), outcome=None)
     plan = plan_run(held(a_run()), a_world(execution=execution), now=NOON)
     assert [type(action) for action in plan.actions] == [ReadOutcome]
@@ -185,17 +185,17 @@ CLOSED = [
 
 
 @pytest.mark.parametrize(("closed", "stop", "state", "conditions"), CLOSED)
-def test_each_way_to_close_has_its_state_and_conditions(
+def test_each_close_status_has_its_state_and_conditions(
     closed: ExecutionStatus, stop: str | None, state: Reason, conditions: dict[str, str]
 ):
     execution = a_closed(closed, result='"done"', failure=Failure(type="Boom", message="it broke"))
     plan = plan_run(held(a_run(spec={"stop": stop})), a_world(execution=execution), now=NOON)
     assert plan.status is not None
     assert plan.status.state == state
-    assert truths(plan.status) == conditions
+    assert statuses(plan.status) == conditions
 
 
-def test_an_answer_becomes_a_preview_with_its_size():
+def test_the_output_of_an_agent_becomes_a_preview_with_its_size():
     result = '{"output": "Paris", "usage": {}, "turns": 1}'
     execution = a_closed(ExecutionStatus.COMPLETED, result=result)
     status = plan_run(held(a_run()), a_world(execution=execution), now=NOON).status
@@ -204,15 +204,15 @@ def test_an_answer_becomes_a_preview_with_its_size():
     assert (status.result.preview, status.result.size) == ("Paris", 5)
 
 
-def test_a_failure_is_reported_with_its_type_and_words():
+def test_a_failure_is_reported_with_its_type_and_message():
     failure = Failure(type="ModelAuthentication", message="the key is wrong")
     plan = plan_run(held(a_run()), a_world(execution=a_closed(ExecutionStatus.FAILED, failure=failure)), now=NOON)
     assert plan.status is not None
     assert plan.status.failure == failure
-    assert "ModelAuthentication: the key is wrong" in words(plan)
+    assert "ModelAuthentication: the key is wrong" in messages(plan)
 
 
-def test_cancel_is_sent_once():
+def test_a_cancel_request_is_sent_only_once():
     run = held(a_run(spec={"stop": "Cancel"}))
     first = plan_run(run, a_world(execution=an_execution()), now=NOON)
     assert [type(action) for action in first.actions] == [CancelWorkflow]
@@ -221,23 +221,23 @@ def test_cancel_is_sent_once():
     assert "Cancelling" in {c.reason for c in (then.status.conditions if then.status else [])}
 
 
-def test_terminate_may_follow_cancel():
+def test_a_workflow_with_a_cancel_request_can_still_be_terminated():
     run = held(a_run(spec={"stop": "Terminate"}))
     plan = plan_run(run, a_world(execution=an_execution(cancel_requested=True)), now=NOON)
     assert [type(action) for action in plan.actions] == [TerminateWorkflow]
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL))
-def test_a_terminal_run_stays_terminal_whatever_is_seen_later(state: Reason):
+def test_a_terminal_run_stays_terminal_even_if_an_open_execution_is_observed_later(state: Reason):
     run = held(a_run(status=AgentRunStatus(state=state, observed_generation=1)))
-    letting_go = plan_run(run, a_world(execution=an_execution()), now=NOON)
-    assert [type(action) for action in letting_go.actions] == [RemoveFinalizer]
+    releasing = plan_run(run, a_world(execution=an_execution()), now=NOON)
+    assert [type(action) for action in releasing.actions] == [RemoveFinalizer]
     settled = plan_run(replace(run, finalizers=()), a_world(execution=an_execution()), now=NOON)
     assert settled.actions == ()
     assert settled.status == run.status
 
 
-def test_a_vanished_workflow_is_not_started_again():
+def test_a_workflow_that_temporal_no_longer_knows_is_not_started_again():
     status = plan_run(held(a_run()), a_world(execution=an_execution()), now=NOON).status
     plan = plan_run(held(a_run(status=status)), a_world(absent=True), now=NOON)
     assert plan.actions == ()
@@ -245,7 +245,7 @@ def test_a_vanished_workflow_is_not_started_again():
     assert plan.status.state == Reason.TERMINATED
 
 
-def carried_out(run: Run, plan: RunPlan) -> Run:
+def with_status_written(run: Run, plan: RunPlan) -> Run:
     return replace(run, status=plan.status) if plan.status is not None else run
 
 
@@ -258,9 +258,9 @@ def carried_out(run: Run, plan: RunPlan) -> Run:
         a_world(execution=a_closed(ExecutionStatus.FAILED, failure=Failure(type="T", message="m"))),
     ],
 )
-def test_a_plan_whose_effects_are_there_has_nothing_left_to_do(world: RunWorld):
+def test_planning_again_after_the_effects_are_in_place_changes_nothing(world: RunWorld):
     run = held(a_run()) if world.execution is not None and world.execution.open else a_run()
-    run = carried_out(run, plan_run(run, world, now=NOON))
+    run = with_status_written(run, plan_run(run, world, now=NOON))
     again = plan_run(run, world, now=NOON + timedelta(seconds=5))
     assert again.actions == ()
     assert again.status == run.status

@@ -1,4 +1,4 @@
-"""What holds of the plan of an AgentRun whatever happens: generated histories of events and observations."""
+"""Invariants of the plan of an AgentRun, checked with generated histories of user edits and events."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,8 +27,8 @@ SPEC = {"input": None, "inputFrom": {"configMapKeyRef": {"name": "m", "key": "k"
 
 
 @dataclass(frozen=True)
-class Scene:
-    """The run, Temporal and what the controller remembers, after some history."""
+class State:
+    """The run, Temporal and the memory of the controller at one point of a history."""
 
     run: Run
     server: Execution | None = None
@@ -37,7 +37,7 @@ class Scene:
     given: Given | Verdict | None = None
     gone: bool = False
     down: bool = False
-    places: bool = True
+    slots: bool = True
     worker: bool = True
     input_there: bool = True
     starts: int = 0
@@ -51,7 +51,7 @@ class Scene:
             execution=self.seen,
             absent=self.absent,
             trouble=away if self.down else None,
-            turn=Turn(position=1, limit=1, free=self.places or FINALIZER in self.run.finalizers),
+            turn=Turn(position=1, limit=1, free=self.slots or FINALIZER in self.run.finalizers),
             given=self.given,
         )
 
@@ -59,61 +59,61 @@ class Scene:
         return plan_run(self.run, self.world(), now=self.now)
 
 
-def perform(scene: Scene, action: Any) -> Scene:
-    """Carry out an action as the controller and the two servers would."""
-    run = scene.run
+def perform(state: State, action: Any) -> State:
+    """Apply an action as the controller, the API server and Temporal would."""
+    run = state.run
     match action:
         case act.AddFinalizer():
-            return replace(scene, run=replace(run, finalizers=(FINALIZER,)))
+            return replace(state, run=replace(run, finalizers=(FINALIZER,)))
         case act.RemoveFinalizer():
-            return replace(scene, run=replace(run, finalizers=()), gone=run.deleted is not None)
+            return replace(state, run=replace(run, finalizers=()), gone=run.deleted is not None)
         case act.DeleteRun():
-            return replace(scene, gone=True)
+            return replace(state, gone=True)
         case act.ReadInput():
             missing = Verdict(Reason.INPUT_NOT_FOUND, "it is not there")
-            return replace(scene, given=Given("hello") if scene.input_there else missing)
-        case act.ReadOutcome() if scene.seen is not None:
+            return replace(state, given=Given("hello") if state.input_there else missing)
+        case act.ReadOutcome() if state.seen is not None:
             outcome = Outcome(result='"x"', failure=Failure(type="T", message="m"))
-            return replace(scene, seen=replace(scene.seen, outcome=outcome))
-    return in_temporal(scene, action)
+            return replace(state, seen=replace(state.seen, outcome=outcome))
+    return perform_in_temporal(state, action)
 
 
-def in_temporal(scene: Scene, action: Any) -> Scene:
-    server = scene.server
+def perform_in_temporal(state: State, action: Any) -> State:
+    server = state.server
     again = isinstance(action, act.RetryWorkflow) and server is not None and server.run_id == action.run_id
     if again or (server is None and isinstance(action, act.StartWorkflow | act.RetryWorkflow)):
-        scene = replace(scene, starts=scene.starts + 1)
-        server = an_execution(start_time=scene.now, run_id=f"run-{scene.starts}")
+        state = replace(state, starts=state.starts + 1)
+        server = an_execution(start_time=state.now, run_id=f"run-{state.starts}")
     match action:
         case act.CancelWorkflow() if server is not None:
             server = replace(server, cancel_requested=True)
         case act.TerminateWorkflow() if server is not None and server.open:
-            server = replace(server, status=ExecutionStatus.TERMINATED, close_time=scene.now)
+            server = replace(server, status=ExecutionStatus.TERMINATED, close_time=state.now)
         case act.PauseWorkflow() if server is not None and server.open:
             server = replace(server, status=ExecutionStatus.PAUSED, paused_by=("durafleet-operator@x", ""))
         case act.UnpauseWorkflow() if server is not None and server.open:
             server = replace(server, status=ExecutionStatus.RUNNING, paused_by=None)
-    return replace(scene, server=server, seen=server, absent=server is None)
+    return replace(state, server=server, seen=server, absent=server is None)
 
 
-def settle(scene: Scene) -> Scene:
-    """Do as the controller: plan and carry out until nothing is left to do."""
+def settle(state: State) -> State:
+    """Plan and act like the controller until nothing is left to do."""
     for _ in range(12):
-        if scene.gone:
-            return scene
-        plan = scene.plan()
-        if not plan.actions and (plan.status is None or plan.status == scene.run.status):
-            return replace(scene, given=None)
+        if state.gone:
+            return state
+        plan = state.plan()
+        if not plan.actions and (plan.status is None or plan.status == state.run.status):
+            return replace(state, given=None)
         for action in plan.actions:
-            scene = perform(scene, action)
+            state = perform(state, action)
         if not plan.actions and plan.status is not None:
-            check_status(scene.run, plan.status)
-            scene = replace(scene, run=replace(scene.run, status=plan.status))
-    raise AssertionError(f"the plan does not settle: {scene.plan()}")
+            check_status(state.run, plan.status)
+            state = replace(state, run=replace(state.run, status=plan.status))
+    raise AssertionError(f"the plan does not settle: {state.plan()}")
 
 
 def check_status(run: Run, status: AgentRunStatus) -> None:
-    """Hold a status that is about to be written to the contract."""
+    """Check a status that is about to be written against the contract."""
     assert status.state is not None
     if status.state != run.status.state:
         assert (run.status.state, status.state) in TRANSITIONS
@@ -135,106 +135,107 @@ def check_status(run: Run, status: AgentRunStatus) -> None:
     assert len(status.model_dump_json()) < 64 * 1024
 
 
-def edit(scene: Scene, **spec: Any) -> Scene:
-    if scene.run.deleted is not None:
-        return scene
-    changed = scene.run.spec.model_copy(update=spec)
-    return replace(scene, run=replace(scene.run, spec=changed, generation=scene.run.generation + 1))
+def edit(state: State, **spec: Any) -> State:
+    if state.run.deleted is not None:
+        return state
+    changed = state.run.spec.model_copy(update=spec)
+    return replace(state, run=replace(state.run, spec=changed, generation=state.run.generation + 1))
 
 
-def edited(scene: Scene, what: str) -> Scene:
-    """Do what a user may do to the AgentRun."""
-    parse = type(scene.run.spec).model_validate
+def apply_edit(state: State, what: str) -> State:
+    """Apply an edit that a user may make to the AgentRun."""
+    parse = type(state.run.spec).model_validate
     match what:
         case "suspend":
-            return edit(scene, suspend=True)
+            return edit(state, suspend=True)
         case "resume":
-            return edit(scene, suspend=False)
+            return edit(state, suspend=False)
         case "cancel" | "terminate":
-            return edit(scene, stop=parse({"workerRef": {"name": "w"}, "stop": what.title()}).stop)
+            return edit(state, stop=parse({"workerRef": {"name": "w"}, "stop": what.title()}).stop)
         case "unstop":
-            return edit(scene, stop=None)
+            return edit(state, stop=None)
         case "retry":
-            token = {"token": str(scene.run.generation)}
-            return edit(scene, retry=parse({"workerRef": {"name": "w"}, "retry": token}).retry)
+            token = {"token": str(state.run.generation)}
+            return edit(state, retry=parse({"workerRef": {"name": "w"}, "retry": token}).retry)
         case "delete":
-            held = FINALIZER in scene.run.finalizers
-            return replace(scene, run=replace(scene.run, deleted=scene.run.deleted or scene.now), gone=not held)
+            held = FINALIZER in state.run.finalizers
+            return replace(state, run=replace(state.run, deleted=state.run.deleted or state.now), gone=not held)
         case "status wiped":
-            return replace(scene, run=replace(scene.run, status=AgentRunStatus()))
+            return replace(state, run=replace(state.run, status=AgentRunStatus()))
         case "finalizer wiped":
-            return replace(scene, run=replace(scene.run, finalizers=()), gone=scene.run.deleted is not None)
-    return scene
+            return replace(state, run=replace(state.run, finalizers=()), gone=state.run.deleted is not None)
+    return state
 
 
-def happened(scene: Scene, what: str) -> Scene:
-    """Let something happen around the operator, or in Temporal."""
+def apply_event(state: State, what: str) -> State:
+    """Apply an event in the environment of the operator or in Temporal."""
     match what:
         case "operator restarts":
-            return replace(scene, seen=None, absent=False, given=None)
-        case "temporal goes" | "temporal comes":
-            return replace(scene, down=what == "temporal goes")
-        case "worker goes" | "worker comes":
-            return replace(scene, worker=what == "worker comes")
-        case "no place" | "a place":
-            return replace(scene, places=what == "a place")
+            return replace(state, seen=None, absent=False, given=None)
+        case "temporal unavailable" | "temporal available":
+            return replace(state, down=what == "temporal unavailable")
+        case "no worker" | "worker exists":
+            return replace(state, worker=what == "worker exists")
+        case "no slot" | "a slot":
+            return replace(state, slots=what == "a slot")
         case "no input" | "input":
-            return replace(scene, input_there=what == "input")
+            return replace(state, input_there=what == "input")
         case "time passes":
-            return replace(scene, now=scene.now + timedelta(minutes=3))
-    return scene if scene.server is None else happened_in_temporal(scene, scene.server, what)
+            return replace(state, now=state.now + timedelta(minutes=3))
+    return state if state.server is None else apply_temporal_event(state, state.server, what)
 
 
-def happened_in_temporal(scene: Scene, server: Execution, what: str) -> Scene:
+def apply_temporal_event(state: State, server: Execution, what: str) -> State:
     if what == "erased":
-        return replace(scene, server=None, seen=None, absent=False)
+        return replace(state, server=None, seen=None, absent=False)
     if what == "reset":
-        moved = an_execution(start_time=scene.now, run_id=f"reset-{scene.now.timestamp()}")
-        return replace(scene, server=moved, seen=replace(moved, described=False))
+        moved = an_execution(start_time=state.now, run_id=f"reset-{state.now.timestamp()}")
+        return replace(state, server=moved, seen=replace(moved, described=False))
     if server.open and what in {*CLOSED}:
-        server = replace(server, status=ExecutionStatus(what), close_time=scene.now)
-    elif server.open and what == "paused outside":
+        server = replace(server, status=ExecutionStatus(what), close_time=state.now)
+    elif server.open and what == "paused by a user":
         server = replace(server, status=ExecutionStatus.PAUSED, paused_by=("alice", ""))
-    elif server.open and what == "asks":
+    elif server.open and what == "waits for approval":
         server = replace(server, phase=RunPhase.AWAITING_APPROVAL)
-    return replace(scene, server=server, seen=replace(server, described=False, paused_by=None))
+    return replace(state, server=server, seen=replace(server, described=False, paused_by=None))
 
 
 EDITS = ["suspend", "resume", "cancel", "terminate", "unstop", "retry", "delete", "status wiped", "finalizer wiped"]
 EVENTS = [
-    "operator restarts", "temporal goes", "temporal comes", "worker goes", "worker comes", "no place", "a place",
-    "no input", "input", "time passes", "erased", "reset", "paused outside", "asks", *map(str, CLOSED),
+    "operator restarts", "temporal unavailable", "temporal available", "no worker", "worker exists", "no slot",
+    "a slot", "no input", "input", "time passes", "erased", "reset", "paused by a user", "waits for approval",
+    *map(str, CLOSED),
 ]  # fmt: skip
 STEPS = st.lists(st.sampled_from([*EDITS, *EVENTS]), max_size=14)
 RUNS = st.sampled_from([{}, SPEC, {"readyWhen": "Started"}, {"idempotencyKey": "k"}, {"ttlSecondsAfterFinished": 200}])
 
 
-def after(spec: dict[str, Any], steps: list[str]) -> list[Scene]:
-    """Return the scenes after each step, each one settled; the start is the first."""
-    scenes = [settle(Scene(a_run(spec=spec)))]
+def after(spec: dict[str, Any], steps: list[str]) -> list[State]:
+    """Return the settled states: the first one of the start, then one after each step."""
+    states = [settle(State(a_run(spec=spec)))]
     for step in steps:
-        if scenes[-1].gone:
+        if states[-1].gone:
             break
-        moved = edited(scenes[-1], step) if step in EDITS else happened(scenes[-1], step)
-        scenes.append(settle(replace(moved, now=moved.now + timedelta(seconds=20))))
-    return scenes
+        moved = apply_edit(states[-1], step) if step in EDITS else apply_event(states[-1], step)
+        states.append(settle(replace(moved, now=moved.now + timedelta(seconds=20))))
+    return states
 
 
 @settings(max_examples=400, deadline=None)
 @given(spec=RUNS, steps=STEPS)
-def test_every_plan_settles_and_every_status_keeps_the_contract(spec: dict[str, Any], steps: list[str]):
-    for scene in after(spec, steps):
-        if not scene.gone:
-            again = scene.plan()
-            assert again.announcements == () or again.status == scene.run.status
+def test_every_plan_settles_and_every_written_status_satisfies_the_contract(spec: dict[str, Any], steps: list[str]):
+    for state in after(spec, steps):
+        if not state.gone:
+            again = state.plan()
+            assert again.announcements == () or again.status == state.run.status
 
 
 @settings(max_examples=300, deadline=None)
 @given(spec=RUNS, steps=STEPS)
-def test_an_ended_run_stays_as_it_ended_unless_somebody_asks_for_more(spec: dict[str, Any], steps: list[str]):
+def test_a_terminal_state_changes_only_after_a_retry_a_reset_or_a_wiped_status(spec: dict[str, Any], steps: list[str]):
     asking = {"retry", "reset", "status wiped"}
-    scenes = after(spec, steps)
-    for before, step, then in zip(scenes, steps, scenes[1:], strict=False):
+    states = after(spec, steps)
+    for before, step, then in zip(states, steps, states[1:], strict=False):
         waiting = before.run.spec.retry is not None and before.run.status.retry_token != before.run.spec.retry.token
         if before.run.status.state in TERMINAL and step not in asking and not waiting:
             assert then.run.status.state == before.run.status.state
@@ -244,43 +245,45 @@ def test_an_ended_run_stays_as_it_ended_unless_somebody_asks_for_more(spec: dict
 
 @settings(max_examples=300, deadline=None)
 @given(spec=RUNS, steps=STEPS)
-def test_an_open_workflow_always_has_a_run_that_is_held_for_it(spec: dict[str, Any], steps: list[str]):
-    for scene in after(spec, steps):
-        known = scene.seen is not None and scene.seen.open
-        if known and not scene.gone and not scene.down and scene.run.status.state not in {*TERMINAL}:
-            assert FINALIZER in scene.run.finalizers
-        if scene.run.status.state in TERMINAL and not scene.down:
-            waiting = scene.run.spec.retry is not None and scene.run.status.retry_token != scene.run.spec.retry.token
-            assert FINALIZER not in scene.run.finalizers or waiting or scene.run.deleted
+def test_a_run_has_the_finalizer_while_its_workflow_is_open_and_loses_it_once_terminal(
+    spec: dict[str, Any], steps: list[str]
+):
+    for state in after(spec, steps):
+        known = state.seen is not None and state.seen.open
+        if known and not state.gone and not state.down and state.run.status.state not in {*TERMINAL}:
+            assert FINALIZER in state.run.finalizers
+        if state.run.status.state in TERMINAL and not state.down:
+            waiting = state.run.spec.retry is not None and state.run.status.retry_token != state.run.spec.retry.token
+            assert FINALIZER not in state.run.finalizers or waiting or state.run.deleted
 
 
 @settings(max_examples=300, deadline=None)
 @given(spec=RUNS, steps=STEPS)
-def test_no_state_lacks_a_way_out(spec: dict[str, Any], steps: list[str]):
-    """From wherever a history has led: all is there again, nobody holds the run, its workflow ends, and so does it."""
-    scene = after(spec, steps)[-1]
-    for mended in ("temporal comes", "worker comes", "a place", "input"):
-        scene = happened(scene, mended)
-    if not scene.gone and scene.run.deleted is None:
-        scene = settle(edited(edited(scene, "resume"), "unstop"))
-    if not scene.gone and scene.server is not None and scene.server.status is ExecutionStatus.PAUSED:
-        running = replace(scene.server, status=ExecutionStatus.RUNNING, paused_by=None)  # as the message tells
-        scene = replace(scene, server=running, seen=running)
-    if not scene.gone:
-        scene = settle(happened(scene, "Completed"))
-    if not scene.gone and scene.run.deleted is not None:
-        scene = settle(replace(scene, now=scene.now + timedelta(minutes=5)))
-        assert scene.gone
-    assert scene.gone or scene.run.status.state in TERMINAL
+def test_every_reachable_run_can_still_end_or_be_deleted(spec: dict[str, Any], steps: list[str]):
+    """After any history: all dependencies return, the run is resumed, its workflow completes; then the run ends too."""
+    state = after(spec, steps)[-1]
+    for recovery in ("temporal available", "worker exists", "a slot", "input"):
+        state = apply_event(state, recovery)
+    if not state.gone and state.run.deleted is None:
+        state = settle(apply_edit(apply_edit(state, "resume"), "unstop"))
+    if not state.gone and state.server is not None and state.server.status is ExecutionStatus.PAUSED:
+        running = replace(state.server, status=ExecutionStatus.RUNNING, paused_by=None)  # the message shows the command
+        state = replace(state, server=running, seen=running)
+    if not state.gone:
+        state = settle(apply_event(state, "Completed"))
+    if not state.gone and state.run.deleted is not None:
+        state = settle(replace(state, now=state.now + timedelta(minutes=5)))
+        assert state.gone
+    assert state.gone or state.run.status.state in TERMINAL
 
 
 @settings(max_examples=200, deadline=None)
 @given(spec=RUNS, steps=STEPS, policy=st.sampled_from([*DeletionPolicy]))
-def test_a_deleted_run_goes_within_its_bound(spec: dict[str, Any], steps: list[str], policy: DeletionPolicy):
-    scene = after({**spec, "deletionPolicy": policy}, steps)[-1]
-    if not scene.gone:
-        scene = settle(edited(scene, "delete"))
+def test_a_deleted_run_is_gone_within_a_bounded_time(spec: dict[str, Any], steps: list[str], policy: DeletionPolicy):
+    state = after({**spec, "deletionPolicy": policy}, steps)[-1]
+    if not state.gone:
+        state = settle(apply_edit(state, "delete"))
     for _ in range(8):
-        if not scene.gone:
-            scene = settle(replace(scene, now=scene.now + timedelta(seconds=30)))
-    assert scene.gone
+        if not state.gone:
+            state = settle(replace(state, now=state.now + timedelta(seconds=30)))
+    assert state.gone

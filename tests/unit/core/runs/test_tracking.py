@@ -1,4 +1,4 @@
-"""What is believed of followed executions, what is asked about, and how fast it is swept."""
+"""Which observed executions are trusted or need a DescribeWorkflowExecution, and how often to sweep."""
 
 from dataclasses import replace
 from typing import Any
@@ -24,7 +24,7 @@ PLACE = ("temporal:7233", "default")
 
 
 def an_open_run(*, reason: Reason = Reason.RUNNING, observed: int = 1, **changes: Any) -> Run:
-    """An AgentRun whose status says that its workflow is open."""
+    """Return an AgentRun whose status reports an open workflow."""
     ready = Condition(
         type=ConditionType.READY,
         status="Unknown",
@@ -38,11 +38,11 @@ def an_open_run(*, reason: Reason = Reason.RUNNING, observed: int = 1, **changes
     return a_run(**{"status": status, "finalizers": (FINALIZER,), **changes})
 
 
-# Which rows can be of a run
+# Which visibility rows can belong to a run
 
 
 @pytest.mark.parametrize(
-    ("target", "believed"),
+    ("target", "trusted"),
     [
         (TARGET, True),
         (replace(TARGET, tenant="other", connection="own"), True),
@@ -51,17 +51,19 @@ def an_open_run(*, reason: Reason = Reason.RUNNING, observed: int = 1, **changes
         (Verdict(Reason.CONNECTION_NOT_FOUND, "gone"), False),
     ],
 )
-def test_a_row_is_believed_only_from_the_temporal_namespace_of_the_run(target: Target | Verdict, *, believed: bool):
-    assert believable(target, PLACE) is believed
+def test_a_row_is_trusted_only_if_it_comes_from_the_temporal_namespace_of_the_run(
+    target: Target | Verdict, *, trusted: bool
+):
+    assert believable(target, PLACE) is trusted
 
 
-def test_the_operators_own_connection_is_one_for_all_tenants_and_others_are_not():
+def test_tenants_share_the_connection_of_the_operator_and_no_other_connection():
     assert TARGET.way == replace(TARGET, tenant="other").way
     own = replace(TARGET, connection="own")
     assert own.way != replace(own, tenant="other").way
 
 
-# What waits for the census
+# Which runs wait for the census, the full list of open executions
 
 
 @pytest.mark.parametrize(
@@ -77,15 +79,15 @@ def test_the_operators_own_connection_is_one_for_all_tenants_and_others_are_not(
         (a_run(), False),
         (a_run(finalizers=(FINALIZER,)), False),
     ],
-    ids=["open", "unheard of", "edited", "deleted", "stopped", "cancelling", "paused", "new", "perhaps started"],
+    ids=["open", "outage", "edited", "deleted", "stopped", "cancelling", "suspended", "new", "perhaps started"],
 )
-def test_only_a_run_of_which_a_list_says_enough_waits_for_it(run: Run, *, waits: bool):
+def test_a_run_waits_for_the_census_only_if_a_list_shows_all_that_its_status_needs(run: Run, *, waits: bool):
     assert waits_for_census(run) is waits
     plan = plan_run(run, RunWorld(worker=a_worker(), target=TARGET, expected=True), now=NOON)
     assert (plan.actions == () and plan.status is None) is waits
 
 
-def test_a_run_that_nothing_will_show_is_asked_about():
+def test_a_run_that_the_census_will_not_show_is_described():
     plan = plan_run(an_open_run(), RunWorld(worker=a_worker(), target=TARGET, expected=False), now=NOON)
     assert [type(action) for action in plan.actions] == [Describe]
 
@@ -99,9 +101,9 @@ def test_a_run_that_nothing_will_show_is_asked_about():
         ({"a": "2"}, set(), []),
         ({"a": "1", "late": "3"}, set(), ["a"]),
     ],
-    ids=["nothing shown", "one shown", "ended meanwhile", "went on meanwhile", "came meanwhile"],
+    ids=["none listed", "one listed", "ended meanwhile", "next execution meanwhile", "created meanwhile"],
 )
-def test_a_census_asks_about_what_was_open_all_the_while_and_not_shown(
+def test_a_census_returns_the_unlisted_runs_that_were_open_from_its_start_to_its_end(
     now: dict[str, str], shown: set[str], asked: list[str]
 ):
     def keyed(names: dict[str, str]) -> dict[tuple[str, str], str]:
@@ -111,7 +113,7 @@ def test_a_census_asks_about_what_was_open_all_the_while_and_not_shown(
     assert found == [("default", name) for name in asked]
 
 
-# Which close events are believed
+# Which close events are trusted
 
 
 def a_close(status: ExecutionStatus, *, goes_on: bool = False) -> Close:
@@ -119,7 +121,7 @@ def a_close(status: ExecutionStatus, *, goes_on: bool = False) -> Close:
 
 
 @pytest.mark.parametrize("status", ["Completed", "Failed", "TimedOut", "Canceled"])
-def test_the_close_event_of_the_recorded_run_says_all(status: str):
+def test_a_final_close_event_of_the_recorded_execution_is_trusted(status: str):
     closed = closed_by(an_execution(), a_close(ExecutionStatus(status)))
     assert closed is not None
     assert (closed.status, closed.close_time, closed.outcome) == (status, NOON, Outcome(result='"x"'))
@@ -129,11 +131,11 @@ def test_the_close_event_of_the_recorded_run_says_all(status: str):
     assert latest(an_execution(), closed) == closed
 
 
-def test_what_answered_our_own_start_is_known_before_a_status_records_it():
+def test_an_execution_that_answered_our_start_is_trusted_before_the_status_records_it():
     ours = replace(an_execution(), answered=NOON)
     completed = replace(an_execution(), status=ExecutionStatus.COMPLETED, described=False, close_time=NOON)
     assert not latest(ours, completed).doubtful(None)
-    assert latest(ours, replace(completed, run_id="run-2")).doubtful(None), "another execution is looked into"
+    assert latest(ours, replace(completed, run_id="run-2")).doubtful(None), "another execution has to be verified"
     assert latest(ours, replace(completed, status=ExecutionStatus.TERMINATED)).doubtful(None)
 
 
@@ -145,21 +147,21 @@ def test_what_answered_our_own_start_is_known_before_a_status_records_it():
         a_close(ExecutionStatus.COMPLETED, goes_on=True),
         a_close(ExecutionStatus.FAILED, goes_on=True),
     ],
-    ids=["a reset terminates", "a chain", "a cron", "a retry of the workflow"],
+    ids=["terminated by a reset", "continued as new", "cron schedule", "workflow retry"],
 )
-def test_what_may_go_on_has_to_be_asked_about(close: Close):
+def test_a_close_event_after_which_the_workflow_may_continue_is_not_trusted(close: Close):
     assert closed_by(an_execution(), close) is None
 
 
-def test_last_words_are_asked_for_where_there_may_be_some():
+def test_an_agent_workflow_reports_progress_and_a_custom_workflow_does_not():
     assert reports_progress(an_execution(type="AgentRun"))
     assert not reports_progress(an_execution(type="Mine"))
 
 
-# Pace
+# Sweep interval
 
 
-def test_refusals_slow_the_sweeps_down_to_a_bound_and_successes_bring_them_back():
+def test_throttling_slows_sweeps_down_to_a_limit_and_successes_restore_the_interval_gradually():
     pace = USUAL
     slower = [pace := pace.slower() for _ in range(6)]
     assert [each.interval for each in slower] == [2, 4, 8, 16, SLOWEST, SLOWEST]
@@ -172,7 +174,7 @@ def test_refusals_slow_the_sweeps_down_to_a_bound_and_successes_bring_them_back(
     assert len(faster) > 10, "not at once, or the server refuses again"
 
 
-def test_one_refusal_is_not_worth_a_word_and_two_are_until_all_is_as_usual():
+def test_throttling_is_reported_from_the_second_refusal_until_the_usual_interval_returns():
     once = USUAL.slower()
     assert slowed(PLACE, once) is None
     twice = once.slower()
@@ -185,7 +187,7 @@ def test_one_refusal_is_not_worth_a_word_and_two_are_until_all_is_as_usual():
     assert slowed(PLACE, Pace(SWEEP_EVERY * 1.1, told=True).faster()) is None
 
 
-def test_a_connection_whose_server_limits_us_can_be_used():
+def test_a_connection_whose_server_throttles_the_operator_is_ready():
     plan = plan_connection(a_connection(), Check(Verdict(Reason.THROTTLED, "slowly")), now=NOON)
     assert plan.status is not None
     ready = plan.status.condition(ConditionType.READY)
@@ -210,9 +212,9 @@ def a_connection_that_is(reason: Reason, message: str = "...") -> Connection:
         (a_connection_that_is(Reason.REACHABLE), a_connection_that_is(Reason.THROTTLED), False),
         (a_connection_that_is(Reason.THROTTLED, "4 s"), a_connection_that_is(Reason.THROTTLED, "8 s"), False),
     ],
-    ids=["created", "deleted", "edited", "mended", "limited", "limited more"],
+    ids=["created", "deleted", "edited", "recovered", "throttled", "throttled more"],
 )
-def test_a_namespace_is_looked_at_for_a_connection_that_can_be_used_or_no_longer(
+def test_a_connection_change_enqueues_its_users_only_if_its_spec_or_usability_changes(
     before: Connection | None, after: Connection | None, *, matters: bool
 ):
     assert matters_to_others(before, after) is matters

@@ -1,4 +1,4 @@
-"""A run that nobody works on says why."""
+"""Why no worker polls for an open run, as its status reports it."""
 
 from dataclasses import replace
 
@@ -23,12 +23,12 @@ def a_stalled_worker() -> Worker:
     return a_worker(status=AgentWorkerStatus(conditions=summary.conditions([], generation=1, now=NOON)))
 
 
-def test_a_fleet_at_work_leaves_nothing_to_say():
+def test_an_open_run_whose_fleet_can_work_gets_no_verdict():
     assert unpolled(an_open_run(), a_worker()) is None
 
 
 @pytest.mark.parametrize(
-    ("worker", "reason", "said"),
+    ("worker", "reason", "expected"),
     [
         (None, Reason.WORKER_NOT_FOUND, "'support' is gone"),
         (a_worker(spec={"replicas": 0}), Reason.SCALED_TO_ZERO, "0 replicas"),
@@ -36,14 +36,14 @@ def test_a_fleet_at_work_leaves_nothing_to_say():
         (a_stalled_worker(), Reason.WAITING_FOR_POLLERS, "CrashLoop: no module"),
     ],
 )
-def test_a_fleet_that_cannot_work_is_named_with_the_cause(worker: Worker | None, reason: Reason, said: str):
+def test_an_open_run_reports_why_no_worker_polls_for_it(worker: Worker | None, reason: Reason, expected: str):
     verdict = unpolled(an_open_run(), worker)
     assert verdict is not None
     assert verdict.reason == reason
-    assert said in verdict.message
+    assert expected in verdict.message
 
 
-def test_a_run_that_has_not_started_is_on_no_queue_yet():
+def test_a_run_that_has_not_started_is_not_checked_for_a_changed_task_queue():
     assert unpolled(replace(an_open_run(), status=AgentRunStatus()), a_worker(spec={"taskQueue": "elsewhere"})) is None
 
 
@@ -63,9 +63,9 @@ def a_worker_that_is(reason: Reason, message: str = "...") -> Worker:
         (a_worker_that_is(Reason.ROLLING_OUT, "1 of 3"), a_worker_that_is(Reason.ROLLING_OUT, "2 of 3"), False),
         (a_worker(), replace(a_worker(), resource_version="6"), False),
     ],
-    ids=["created", "deleted", "edited", "stalled", "mended", "rolls on", "written"],
+    ids=["created", "deleted", "edited", "stalled", "recovered", "rollout progress", "new version only"],
 )
-def test_runs_are_looked_at_for_what_they_may_say_of_their_fleet(
+def test_a_worker_change_enqueues_its_runs_only_if_it_can_change_what_they_report(
     before: Worker | None, after: Worker | None, *, matters: bool
 ):
     assert matters_to_runs(before, after) is matters

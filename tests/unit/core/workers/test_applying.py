@@ -1,4 +1,4 @@
-"""Whether an object is as it was applied."""
+"""Whether a live object matches the manifest that was applied."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ MANIFEST = {"metadata": {"name": "a"}, "spec": {"image": "r/w:1", "env": [{"name
 
 
 def live(**spec: Any) -> dict[str, Any]:
-    """What the API server makes of the manifest: defaults come in, what is empty goes."""
+    """Return the manifest as the API server stores it: with defaults, without empty values."""
     there = {"image": "r/w:1", "env": [{"name": "A"}], "pullPolicy": "Always", **spec}
     return {"metadata": {**stamped(MANIFEST)["metadata"], "uid": "1"}, "spec": there}
 
 
-def test_an_object_with_defaults_is_as_it_was_applied():
+def test_a_live_object_with_defaults_matches_its_applied_manifest():
     assert is_as_applied(live(), MANIFEST)
 
 
@@ -28,12 +28,12 @@ def test_an_object_with_defaults_is_as_it_was_applied():
         {"env": [{"name": "A", "value": "x"}]},
         {"image": None},
     ],
-    ids=["another value", "less", "more", "a value for none", "none"],
+    ids=["changed value", "list item removed", "list item added", "empty value set", "value removed"],
 )
-def test_an_edited_object_is_not(spec: dict[str, Any]):
+def test_an_edited_object_does_not_match_its_applied_manifest(spec: dict[str, Any]):
     assert not is_as_applied(live(**spec), MANIFEST)
 
 
-def test_an_object_that_another_manifest_was_applied_to_is_not_whatever_stands_in_it():
+def test_an_object_does_not_match_another_manifest_even_if_all_its_fields_agree():
     other = {**MANIFEST, "spec": {"image": "r/w:1"}}
     assert not is_as_applied(live(), other)

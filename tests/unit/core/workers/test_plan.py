@@ -1,4 +1,4 @@
-"""When an AgentWorker acts, and when it may call itself Ready."""
+"""The plan of an AgentWorker: which actions it takes, and when it is Ready."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +16,7 @@ from tests.support.builders import NOON, TARGET, a_worker
 
 DEFAULTS = WorkerDefaults(image="registry/worker:1")
 SETTLED = Rollout(owned=True, settled=True, deadline_exceeded=False, applied=True, replicas=1, ready=1)
-MOVING = replace(SETTLED, settled=False, ready=0)
+ROLLING = replace(SETTLED, settled=False, ready=0)
 
 
 def a_world(**changes: object) -> WorkerWorld:
@@ -39,12 +39,12 @@ def others(result: WorkerPlan) -> set[str]:
     return {c.type for c in result.status.conditions} - {"Ready"}
 
 
-def test_a_new_worker_gets_its_agents_before_its_pods():
+def test_a_new_worker_gets_its_agents_config_map_before_its_deployment():
     actions = plan(a_worker(), a_world(rollout=None, agents_applied=False)).actions
     assert [a.manifest["kind"] for a in actions if isinstance(a, ApplyObject)] == ["ConfigMap", "Deployment"]
 
 
-def test_an_image_that_brings_its_own_workflows_has_no_agents_file():
+def test_the_agents_config_map_is_deleted_if_the_image_brings_its_own_workflows():
     worker = a_worker(spec={"agents": [], "image": "mine:1"})
     actions = plan(worker, a_world(rollout=None, agents_exist=True)).actions
     assert [type(action) for action in actions] == [ApplyObject, DeleteObject]
@@ -54,7 +54,7 @@ def test_a_fleet_is_ready_when_its_pods_run_and_poll():
     assert ready(plan(a_worker(), a_world())) == ("True", Reason.AVAILABLE)
 
 
-def test_running_pods_that_do_not_poll_are_not_ready():
+def test_a_fleet_whose_running_pods_do_not_poll_is_not_ready():
     result = plan(a_worker(), a_world(pollers=0))
     assert ready(result) == ("False", Reason.WAITING_FOR_POLLERS)
     assert others(result) == {"Reconciling"}
@@ -69,37 +69,37 @@ def test_running_pods_that_do_not_poll_are_not_ready():
         (Reason.ACCESS_DENIED, "Stalled"),
     ],
 )
-def test_trouble_with_temporal_stalls_the_worker_where_only_a_person_can_mend_it(reason: Reason, other: str):
+def test_an_error_from_temporal_stalls_the_worker_only_if_a_person_has_to_fix_it(reason: Reason, other: str):
     result = plan(a_worker(), a_world(pollers=None, trouble=Verdict(reason, "mend it")))
     assert ready(result) == ("False", reason)
     assert others(result) == {other}
     assert result.requeue is not None
 
 
-def test_pods_on_their_way_are_rolling_out():
-    assert ready(plan(a_worker(), a_world(rollout=MOVING, pollers=None))) == ("False", Reason.ROLLING_OUT)
+def test_a_fleet_whose_pods_are_starting_is_rolling_out():
+    assert ready(plan(a_worker(), a_world(rollout=ROLLING, pollers=None))) == ("False", Reason.ROLLING_OUT)
 
 
 def test_a_pod_that_cannot_run_stalls_the_worker_with_its_reason():
     problem = Verdict(Reason.IMAGE_PULL_FAILED, "no such image")
-    result = plan(a_worker(), a_world(rollout=MOVING, pod_problem=problem))
+    result = plan(a_worker(), a_world(rollout=ROLLING, pod_problem=problem))
     assert ready(result) == ("False", Reason.IMAGE_PULL_FAILED)
     assert others(result) == {"Stalled"}
     assert [event.type for event in result.announcements] == ["Warning"]
 
 
-def test_no_replicas_is_what_was_asked_for():
+def test_a_worker_with_zero_replicas_is_ready():
     worker = a_worker(spec={"agents": [{"name": "a", "model": "test"}], "replicas": 0})
     assert ready(plan(worker, a_world(pollers=None))) == ("True", Reason.SCALED_TO_ZERO)
 
 
-def test_a_deployment_of_somebody_else_is_never_touched():
+def test_a_deployment_that_another_owner_controls_is_never_changed():
     result = plan(a_worker(), a_world(rollout=replace(SETTLED, owned=False, applied=False)))
     assert result.actions == ()
     assert ready(result) == ("False", Reason.FOREIGN_OBJECT)
 
 
-def test_a_missing_connection_is_waited_for_and_then_stalls():
+def test_a_worker_waits_for_a_missing_connection_and_is_stalled_after_a_minute():
     missing = a_world(target=connection_not_found("main", "default"))
     first = plan(a_worker(), missing)
     assert others(first) == {"Reconciling"}
@@ -109,27 +109,29 @@ def test_a_missing_connection_is_waited_for_and_then_stalls():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({"spec": {"env": [{"name": "TEMPORAL_ADDRESS", "value": "x"}]}}, "TEMPORAL_ADDRESS"),
         ({"spec": {"timeouts": {"heartbeat": "10m"}}}, "heartbeat (10m)"),
         ({"name": "n" * 64}, "64 characters"),
     ],
 )
-def test_what_the_schema_cannot_see_is_refused_with_the_field_and_the_fix(changes: dict[str, object], said: str):
+def test_an_error_that_the_schema_cannot_detect_makes_the_spec_invalid_and_is_named(
+    changes: dict[str, object], expected: str
+):
     result = plan(a_worker(**changes), a_world())
     assert result.actions == ()
     assert ready(result) == ("False", Reason.INVALID_SPEC)
     assert result.status is not None
-    assert said in result.status.conditions[0].message
+    assert expected in result.status.conditions[0].message
 
 
-def test_without_any_image_the_worker_says_where_to_set_one():
+def test_a_worker_without_any_image_has_an_invalid_spec():
     result = plan_worker(a_worker(), a_world(), defaults=WorkerDefaults(image=None), now=NOON)
     assert ready(result) == ("False", Reason.INVALID_SPEC)
 
 
-def test_the_container_gets_the_environment_contract():
+def test_the_container_gets_the_variables_of_the_environment_contract():
     worker = a_worker(spec={"timeouts": {"workflow": "2h"}, "env": [{"name": "MINE", "value": "1"}]})
     container = deployment(worker, TARGET, DEFAULTS)["spec"]["template"]["spec"]["containers"][0]
     env = {entry["name"]: entry.get("value") for entry in container["env"]}
@@ -141,7 +143,7 @@ def test_the_container_gets_the_environment_contract():
     assert env["MINE"] == "1"
 
 
-def test_pods_are_restricted():
+def test_worker_pods_run_with_a_restricted_security_context():
     pod = deployment(a_worker(), TARGET, DEFAULTS)["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -152,13 +154,13 @@ def test_pods_are_restricted():
     assert container["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_a_changed_agent_changes_the_pods():
+def test_a_changed_agent_changes_the_annotations_of_the_pod_template():
     other = a_worker(spec={"agents": [{"name": "greeter", "model": "test", "instructions": "Be brief."}]})
     templates = [deployment(w, TARGET, DEFAULTS)["spec"]["template"] for w in (a_worker(), other)]
     assert templates[0]["metadata"]["annotations"] != templates[1]["metadata"]["annotations"]
 
 
-def test_the_grace_period_covers_the_drain():
+def test_the_termination_grace_period_is_longer_than_the_drain_timeout():
     worker = a_worker(spec={"drainTimeout": "2m"})
     pod = deployment(worker, TARGET, DEFAULTS)["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > 120
