@@ -1,1 +1,1 @@
-"""Measurements: each with the command that made it. Nothing here asserts a time."""
+"""Benchmarks. Results are stored with the command that produced them; nothing here asserts a time."""

@@ -1,8 +1,8 @@
-"""Measure Durafleet: `make bench` for the page in bench/results, `make bench ARGS=--quick` for a look in two minutes.
+"""Measure Durafleet: `make bench` writes the page in bench/results, `make bench ARGS=--quick` takes two minutes.
 
-The quick look prints its summary and writes bench/results/quick.json; it makes every kind of measurement but
-those of growth, of many tenants and of the cliff. `--only` makes single steps of the whole: paired (floor,
-burst, arrivals), ratchet, tenants, neighbour, open, terminal, memory; what an earlier run measured of the rest stays.
+The quick run prints its summary and writes bench/results/quick.json. It leaves out growth, many tenants and
+saturation. `--only` runs single steps: paired (floor, burst, arrivals), ratchet (saturation), tenants, neighbour
+(a burst in another namespace), open, terminal, memory. The results of all other steps are kept from the last run.
 """
 
 import argparse
@@ -20,8 +20,8 @@ RESULTS = ROOT / "bench" / "results"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a look in about two minutes")
-    parser.add_argument("--only", action="append", default=[], metavar="STEP", help="make this step alone")
+    parser.add_argument("--quick", action="store_true", help="a short run of about two minutes")
+    parser.add_argument("--only", action="append", default=[], metavar="STEP", help="run only this step; repeatable")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
     options = parser.parse_args()
     name = "quick" if options.quick else "full"
@@ -29,7 +29,7 @@ def main() -> int:
     file = options.results / f"{name}.json"
     if options.only and file.exists():
         bench.results.update(json.loads(file.read_text()))
-        bench.results.pop("summary", None)  # it is made anew of what was measured
+        bench.results.pop("summary", None)  # computed again from all results
     bench.results["circumstances"] = report.circumstances(f"make bench{' ARGS=--quick' if options.quick else ''}")
     try:
         asyncio.run(bench.run(set(options.only)))

@@ -1,10 +1,10 @@
-"""The floor: what each run needs, done by hand with the same clients and no operator.
+"""The floor: a baseline script that makes only the calls that each run needs, with the same clients and no operator.
 
     KUBECONFIG=FILE python -m bench.floor --temporal HOST:PORT --namespace NS --runs 1000 --in-flight 64
 
-Per run: create the AgentRun, start its workflow, wait for the result, write the status once. Nothing survives
-a crash of this script, nothing is retried, nobody could cancel: it is what cannot be undercut, and what the
-operator's throughput is compared with. Prints JSON.
+For each run it creates the AgentRun, starts the workflow, waits for the result and writes the status once. It
+survives no crash, retries nothing and cannot cancel a run, so no operator can do better. The operator's throughput
+is compared with that of this script. Prints JSON.
 """
 
 import argparse
@@ -39,7 +39,7 @@ async def one(kube: KubeClient, temporal: Client, namespace: str, name: str) -> 
 
 
 def _status(workflow_id: str, run_id: str, result: str) -> dict[str, object]:
-    """Return a status of the size that the operator's has."""
+    """Return a status of the same size as the operator's."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     reason = {"reason": "Completed", "message": "The workflow completed.", "lastTransitionTime": now}
     workflow = {"id": workflow_id, "runId": run_id, "namespace": "default", "taskQueue": TASK_QUEUE, "type": "Nothing"}
@@ -60,7 +60,7 @@ async def main(options: argparse.Namespace) -> None:
     names: Iterator[int] = iter(range(options.runs))
     seconds: list[float] = []
 
-    async def one_after_the_other() -> None:
+    async def work_through() -> None:
         for number in names:
             began = time.monotonic()
             await one(kube, temporal, options.namespace, f"floor-{number}")
@@ -69,7 +69,7 @@ async def main(options: argparse.Namespace) -> None:
     began, cpu = time.monotonic(), time.process_time()
     async with asyncio.TaskGroup() as group:
         for _ in range(options.in_flight):
-            group.create_task(one_after_the_other())
+            group.create_task(work_through())
     took = time.monotonic() - began
     figures = {
         "runs_per_s": options.runs / took,

@@ -1,9 +1,9 @@
-"""How soon a run starts after `apply`, and how soon its end shows: medians over runs one after the other.
+"""Latencies from `apply` to the workflow's start and from its close to the terminal status: medians, one run at a time.
 
     make demo && .venv/bin/python -m bench.latency --name demo --runs 50
 
-Uses the operator as the demo installed it, and its worker with a scripted answer, so that no time of a
-model is in the figures. Prints JSON: milliseconds, memory in MiB (working set of the containers' cgroups).
+Uses the operator and the worker that the demo installed, with a scripted answer, so that the figures contain no
+model latency. Prints JSON: milliseconds, and memory in MiB (working set of the containers' cgroups).
 """
 
 import argparse
@@ -40,7 +40,7 @@ def watch(cluster: Cluster) -> Iterator[dict[str, Any]]:
 
 
 class Ends:
-    """When each run's terminal status was seen by a watch."""
+    """The time at which a watch first showed the terminal status of each run."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.seen: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Which measurements are made, how large and how often: the quick look and the whole page."""
+"""Which measurements run, at which size and how often: the quick run and the full page."""
 
 import json
 import sys
@@ -7,24 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import growth, measures, rival
-from bench.ground import Ground, ground
+from bench import comparison, growth, measures
+from bench.environment import Environment, environment
 
 Results = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Sizes of everything.
+    """Sizes of all measurements.
 
     Attributes:
-        repeats: of the floor, the burst and the arrivals, one after the other, so that a slow minute of the
-            machine hits all three.
-        ratchet: arrivals a second, raised until the operator falls behind.
-        growth: numbers of AgentRuns that exist.
-        tenants: namespaces and runs in each, of the rival's load.
-        neighbour: runs that one namespace creates at once, beside another's single ones.
-        in_memory: also on a Temporal without a file.
+        repeats: rounds of floor, burst and arrivals, in turn, so that a slow minute of the machine affects all three.
+        ratchet: arrivals per second, raised until the operator is saturated.
+        growth: numbers of existing AgentRuns.
+        tenants: namespaces, and runs in each, for `bench.comparison`.
+        neighbour: runs that one namespace creates at once, while another creates single ones.
+        in_memory: also measure with a Temporal server that keeps its database in memory.
     """
 
     repeats: int
@@ -48,26 +47,26 @@ FULL = Plan(
     arrival_seconds=30,
     ratchet=(10, 20, 30, 40, 50, 60, 80),
     growth=(1_000, 5_000, 10_000, 20_000),
-    tenants=(rival.NAMESPACES, rival.RUNS_EACH),
+    tenants=(comparison.NAMESPACES, comparison.RUNS_EACH),
     neighbour=5_000,
     in_memory=True,
 )
 FLOOR_IN_FLIGHT = (16, 64)
-"""The floor is the better of these two: which one that is depends on the machine."""
+"""Concurrent runs of the floor. The better result counts; which one that is depends on the machine."""
 RATE = 20.0
-"""Arrivals a second for which DESIGN's latencies are promised."""
+"""Arrivals per second for which the latency budgets apply."""
 LIMITS = (128, 256)
 
 
 class Bench:
-    """A run of a plan; `results` has what was measured so far."""
+    """One run of a plan; `results` holds the results so far."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.results: Results = {}
 
     async def run(self, only: set[str]) -> Results:
-        """Make the measurements, or those named."""
+        """Run all steps, or only the named ones."""
         steps = {
             "paired": self._paired,
             "ratchet": self._ratchet,
@@ -83,13 +82,13 @@ class Bench:
         return self.results
 
     def note(self, name: str, value: Any) -> None:
-        """Keep a result with the commit that it is of, and show it."""
+        """Store a result with its commit, and print it."""
         self.results[name] = value
         self.results.setdefault("commits", {})[name] = self.results["circumstances"]["commit"]
         print(f"{name}: {json.dumps(value)}", file=sys.stderr, flush=True)
 
     async def _paired(self) -> None:
-        async with self._ground() as there:
+        async with self._environment() as there:
             self.note("harness", await measures.harness(there, runs=self.plan.floor_runs))
             rounds = [await self._round(there, number) for number in range(self.plan.repeats)]
             self.note("rounds", rounds)
@@ -99,7 +98,7 @@ class Bench:
                     await measures.idle(there, open_runs=self.plan.idle_open, seconds=self.plan.idle_seconds),
                 )
 
-    async def _round(self, there: Ground, number: int) -> Results:
+    async def _round(self, there: Environment, number: int) -> Results:
         floors = [await measures.floor(there, runs=self.plan.floor_runs, in_flight=n) for n in FLOOR_IN_FLIGHT]
         found = {
             "floor": max(floors, key=lambda figures: float(figures["runs_per_s"])),
@@ -112,11 +111,11 @@ class Bench:
     async def _ratchet(self) -> None:
         steps = []
         for rate in self.plan.ratchet:
-            async with self._ground() as there:
+            async with self._environment() as there:
                 steps.append(await measures.arrivals(there, rate=rate, seconds=20))
             self.note("ratchet", steps)
             if steps[-1]["start_p99_ms"] > 5000:
-                return  # the cliff
+                return  # saturated
 
     async def _tenants(self) -> None:
         if self.plan.tenants is None:
@@ -124,20 +123,22 @@ class Bench:
         namespaces, each = self.plan.tenants
         found = []
         for limit in LIMITS:
-            async with self._ground() as there:
+            async with self._environment() as there:
                 found.append(
-                    await rival.many_tenants(there, memory_mib=limit, patience=600, namespaces=namespaces, each=each)
+                    await comparison.many_tenants(
+                        there, memory_mib=limit, deadline=600, namespaces=namespaces, each=each
+                    )
                 )
             self.note("tenants", found)
 
     async def _neighbour(self) -> None:
         if self.plan.neighbour:
-            async with self._ground() as there:
-                self.note("neighbour", await measures.neighbour(there, runs=self.plan.neighbour))
+            async with self._environment() as there:
+                self.note("neighbour", await measures.other_tenant(there, runs=self.plan.neighbour))
 
     async def _open(self) -> None:
         if self.plan.growth:
-            async with self._ground() as there:
+            async with self._environment() as there:
                 found = []
                 async for figures in growth.open_runs(there, self.plan.growth):
                     found.append(figures)
@@ -145,7 +146,7 @@ class Bench:
 
     async def _terminal(self) -> None:
         if self.plan.growth:
-            async with self._ground() as there:
+            async with self._environment() as there:
                 found = []
                 async for figures in growth.terminal_runs(there, self.plan.growth):
                     found.append(figures)
@@ -153,9 +154,9 @@ class Bench:
 
     async def _in_memory(self) -> None:
         if self.plan.in_memory:
-            async with self._ground(in_memory=True) as there:
+            async with self._environment(in_memory=True) as there:
                 self.note("in memory", [await self._round(there, number) for number in range(self.plan.repeats)])
 
     @staticmethod
-    def _ground(*, in_memory: bool = False) -> Any:
-        return ground(Path(tempfile.mkdtemp(prefix="durafleet-bench-")), in_memory=in_memory)
+    def _environment(*, in_memory: bool = False) -> Any:
+        return environment(Path(tempfile.mkdtemp(prefix="durafleet-bench-")), in_memory=in_memory)

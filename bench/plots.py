@@ -1,4 +1,4 @@
-"""The curves: what grows with the number of AgentRuns, and where the operator falls behind."""
+"""The plots: figures over the number of AgentRuns, and latencies over the rate of arrivals."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib as mpl
 
 mpl.use("svg")
-import matplotlib.pyplot as plt  # after the choice of what draws
+import matplotlib.pyplot as plt  # after the backend is chosen
 
 mpl.rcParams.update({"svg.hashsalt": "durafleet", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3})
 
@@ -23,7 +23,7 @@ _PANELS = (
 
 
 def growth(rows: Mapping[str, Sequence[Row]], file: Path) -> None:
-    """Draw what depends on how many AgentRuns exist; `rows` by "open" and "terminal"."""
+    """Plot the figures that depend on the number of AgentRuns; `rows` by "open" and "terminal"."""
     figure, axes = plt.subplots(2, 3, figsize=(10, 5.4))
     for axis, (name, title, budget) in zip(axes.flat, _PANELS, strict=True):
         for kind, mark in (("open", "o-"), ("terminal", "s--")):
@@ -40,7 +40,7 @@ def growth(rows: Mapping[str, Sequence[Row]], file: Path) -> None:
 
 
 def ratchet(rows: Sequence[Row], file: Path) -> None:
-    """Draw latencies over the rate of arrivals, up to where the operator falls behind."""
+    """Plot latencies over the rate of arrivals, up to saturation."""
     figure, axis = plt.subplots(figsize=(6, 3.4))
     for name, mark in (("start_p50_ms", "o-"), ("start_p99_ms", "o--"), ("terminal_p50_ms", "s-"),
                        ("terminal_p99_ms", "s--")):  # fmt: skip

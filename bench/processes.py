@@ -1,4 +1,4 @@
-"""Processes that are measured: started, limited in memory where asked, and watched through /proc."""
+"""Measured processes: start them, limit their memory, and read their usage from /proc."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def rss_mib(pid: int, *, peak: bool = False) -> float:
-    """Return a process's resident memory, or the most it ever had; 0 if it is gone."""
+    """Return the resident memory of a process, or its peak; 0 if the process is gone."""
     wanted = "VmHWM:" if peak else "VmRSS:"
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -35,7 +35,7 @@ def rss_mib(pid: int, *, peak: bool = False) -> float:
 
 
 def descendants(pid: int) -> dict[str, int]:
-    """Return the processes below one, by the name of their program."""
+    """Return the descendants of a process, by the name of their program."""
     found: dict[str, int] = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         with contextlib.suppress(OSError):
@@ -45,7 +45,7 @@ def descendants(pid: int) -> dict[str, int]:
 
 
 class Process:
-    """One child process, with its output in a file."""
+    """A child process that writes its output to a file."""
 
     def __init__(self, command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> None:
         self._command, self._log, self._env = command, log, env
@@ -53,7 +53,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        assert self._process is not None, "it was not started"
+        assert self._process is not None, "the process was not started"
         return self._process.pid
 
     @property
@@ -72,7 +72,7 @@ class Process:
             )
 
     def stop(self, sign: int = signal.SIGTERM) -> None:
-        """End it and wait for that; after 20 s by SIGKILL."""
+        """Stop the process and wait for its end; after 20 s, send SIGKILL."""
         if self._process is None:
             return
         self._process.send_signal(sign)
@@ -85,11 +85,11 @@ class Process:
 
 @dataclass
 class Operator:
-    """The operator as a process of its own; started again whenever it ends, as a kubelet would.
+    """The operator in its own process. `keep_alive` restarts it when it has ended, as a kubelet does.
 
     Attributes:
-        memory_mib: the most memory that the kernel lets it have; None for no limit.
-        restarts: how often it ended by itself and was started again.
+        memory_mib: memory limit of the process; None for no limit.
+        restarts: how often it ended by itself and was restarted.
     """
 
     env: Mapping[str, str]
@@ -109,7 +109,7 @@ class Operator:
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Operator"]:
-        """Run it as long as the context lives."""
+        """Run the operator until the context ends."""
         if self.memory_mib is not None:
             self._group = MemoryGroup.create(f"durafleet-bench-{os.getpid()}", self.memory_mib)
         try:
@@ -121,14 +121,14 @@ class Operator:
                 self._group.remove()
 
     def kill(self) -> None:
-        """Take it away in the middle of whatever it does."""
+        """Kill the operator with SIGKILL."""
         self._process.stop(signal.SIGKILL)
 
     def start(self) -> None:
         self._process.start(group=self._group)
 
     def keep_alive(self) -> None:
-        """Start it again if it has ended; to be called now and then."""
+        """Restart the operator if it has ended; call this periodically."""
         if not self._process.alive:
             self.restarts += 1
             self.start()
@@ -136,16 +136,16 @@ class Operator:
 
 @dataclass(frozen=True)
 class MemoryGroup:
-    """A cgroup with a limit of memory, of either version."""
+    """A cgroup with a memory limit (cgroup v1 or v2)."""
 
     folder: Path
 
     @classmethod
     def create(cls, name: str, limit_mib: int) -> "MemoryGroup":
-        """Make the group.
+        """Create the group.
 
         Raises:
-            RuntimeError: this machine gives no memory cgroup; says which.
+            RuntimeError: the memory limit cannot be set on this machine.
         """
         first = Path("/sys/fs/cgroup/memory")
         folder, file = (first, "memory.limit_in_bytes") if first.is_dir() else (Path("/sys/fs/cgroup"), "memory.max")
@@ -160,7 +160,7 @@ class MemoryGroup:
         (self.folder / "cgroup.procs").write_text("0")
 
     def remove(self) -> None:
-        """Remove it; the kernel may need a moment after the last process."""
+        """Remove the group; the kernel may need a moment after the last process has ended."""
         for _ in range(100):
             with contextlib.suppress(OSError):
                 self.folder.rmdir()
@@ -181,5 +181,5 @@ class Usage:
         return time.monotonic() - self._began
 
     def cpu(self) -> dict[str, float]:
-        """Return the CPU seconds of each since then."""
+        """Return the CPU seconds of each process since the start."""
         return {name: cpu_seconds(pid) - self._before[name] for name, pid in self._pids.items()}

@@ -1,4 +1,4 @@
-"""The page: every figure beside its budget, with the machine, the versions and the command."""
+"""The results page: every figure next to its budget, with the machine, the versions and the command."""
 
 import json
 import math
@@ -20,7 +20,7 @@ Results = dict[str, Any]
 
 
 def circumstances(command: str) -> dict[str, Any]:
-    """Say on what, with what and how the figures were measured."""
+    """Describe the machine, the versions and the command of the measurement."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next((line.partition(":")[2].strip() for line in lines if "model name" in line), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -44,7 +44,7 @@ def _versions() -> dict[str, str]:
 
 
 def write(results: Results, folder: Path, *, name: str, page: bool) -> dict[str, float]:
-    """Write the results as JSON, and as a page with plots if asked; return the summary."""
+    """Write the results as JSON, and optionally as a page with plots; return the summary."""
     summary = summarise(results)
     folder.mkdir(parents=True, exist_ok=True)
     whole = {"summary": summary, **results}
@@ -58,52 +58,54 @@ def write(results: Results, folder: Path, *, name: str, page: bool) -> dict[str,
 
 def budget_table(summary: Mapping[str, float]) -> list[str]:
     """Return the table of budgets as Markdown lines."""
-    lines = ["| measure | budget | measured | |", "|---|---|---|---|"]
+    lines = ["| figure | budget | measured | |", "|---|---|---|---|"]
     for budget in BUDGETS:
         if budget.figure not in summary:
-            continue  # of growth: not in the quick look
+            continue  # a growth figure, not part of the quick run
         value = summary[budget.figure]
-        kept = "kept" if budget.kept(value) else "**missed**"
-        lines.append(f"| {budget.what} | {budget.words} | {_number(value)} {budget.unit} | {kept} |")
+        verdict = "met" if budget.met(value) else "**missed**"
+        lines.append(f"| {budget.what} | {budget.bound} | {_number(value)} {budget.unit} | {verdict} |")
     return lines
 
 
 def _page(results: Results, summary: Mapping[str, float]) -> list[str]:
     about = results["circumstances"]
-    versions_said = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    versions_listed = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     return [
-        "# What was measured",
+        "# Benchmark results",
         "",
         f"Command: `{about['command']}`, at commit {about['commit']}. Machine: {about['machine']}. "
-        f"Versions: {versions_said}. A real API server, etcd (without fsync), controller manager and Temporal server "
-        "(SQLite, write-ahead log); a workflow that returns at once; medians over the rounds. What each measurement "
-        "does: [bench/](../).",
+        f"Versions: {versions_listed}. The servers are a real API server, etcd (without fsync), controller manager "
+        "and Temporal server (SQLite, write-ahead log). The workflow returns at once. Figures are medians over the "
+        "rounds. The code of each measurement is in [bench/](../); [docs/performance.md](../../docs/performance.md) "
+        "explains the figures.",
         "",
-        *_elsewhere(results),
+        *_other_commits(results),
         *budget_table(summary),
         "",
-        f"Idle figures: with {summary['idle_open_runs']:.0f} open runs.",
+        f"The idle figures were measured with {summary['idle_open_runs']:.0f} open runs.",
         "",
         "## Rounds",
         "",
-        "Floor, burst and arrivals one after the other, in each round. The floor is a script that does by hand what a "
-        "run needs (create, start, wait for the result, write the status once), with the same clients and no operator.",
+        "Each round measures floor, burst and arrivals in turn. The floor is a script that makes only the calls that "
+        "a run needs (create, start, wait for the result, write the status once), with the same clients and no "
+        "operator.",
         "",
         *_rounds("SQLite in a file", results["rounds"]),
         *(_rounds("SQLite in memory", results["in memory"]) if "in memory" in results else []),
         "",
-        "CPU a run in the burst, milliseconds by process: " + _costs(results["rounds"]) + ".",
+        "CPU per run in the burst, in milliseconds by process: " + _costs(results["rounds"]) + ".",
         "",
         *_harness(results),
         *_tenants(results.get("tenants", ())),
-        *_neighbour(results),
-        *_ratchet(results.get("ratchet", ())),
+        *_other_tenant(results),
+        *_saturation(results.get("ratchet", ())),
         *_growth(results),
     ]
 
 
-def _elsewhere(results: Results) -> list[str]:
-    """Say which parts are of another commit; each part can be measured alone."""
+def _other_commits(results: Results) -> list[str]:
+    """List the parts that were measured at another commit."""
     here = results["circumstances"]["commit"]
     others = [f"{name} at {commit}" for name, commit in results.get("commits", {}).items() if commit != here]
     return [f"Measured at other commits: {', '.join(others)}.", ""] if others else []
@@ -120,7 +122,7 @@ def _rounds(title: str, rounds: Sequence[Any]) -> list[str]:
         "20/s: terminal p99, ms": lambda one: one["arrivals"]["terminal_p99_ms"],
         "operator CPU, ms/run (burst)": lambda one: one["burst"]["cpu_ms_per_run"]["operator"],
     }
-    lines = [f"| Temporal on {title}, {len(rounds)} rounds | median | least | most |", "|---|---|---|---|"]
+    lines = [f"| Temporal on {title}, {len(rounds)} rounds | median | min | max |", "|---|---|---|---|"]
     for name, of in figures.items():
         values = spread(rounds, of)
         lines.append(
@@ -138,8 +140,8 @@ def _costs(rounds: Sequence[Any]) -> str:
 def _harness(results: Results) -> list[str]:
     alone = results["harness"]
     return [
-        f"The harness alone creates {_number(alone['creates_per_s'])} AgentRuns a second at "
-        f"{_number(alone['cpu_ms_per_run']['harness'])} ms of CPU each.",
+        f"Without an operator, the harness creates {_number(alone['creates_per_s'])} AgentRuns per second and uses "
+        f"{_number(alone['cpu_ms_per_run']['harness'])} ms of CPU for each.",
         "",
     ]
 
@@ -148,10 +150,10 @@ def _tenants(rows: Sequence[Any]) -> list[str]:
     if not rows:
         return []
     lines = [
-        "## Many tenants at once, little memory",
+        "## Many tenants with little memory",
         "",
-        f"{rows[0]['runs']} runs in 51 namespaces at once; the load under which a published rival was killed for "
-        "memory again and again, with 22 % done.",
+        f"{rows[0]['runs']} runs in 51 namespaces at once. Under such a load, a comparable project reports an operator "
+        "that was OOM-killed repeatedly, with 22 % of the runs completed.",
         "",
         "| memory limit, MiB | completed | runs/s | restarts | peak memory, MiB | duplicates | lost |",
         "|---|---|---|---|---|---|---|",
@@ -163,10 +165,15 @@ def _tenants(rows: Sequence[Any]) -> list[str]:
     return [*lines, ""]
 
 
-def _ratchet(rows: Sequence[Any]) -> list[str]:
+def _saturation(rows: Sequence[Any]) -> list[str]:
     if not rows:
         return []
-    lines = ["## To the cliff", "", "Arrivals raised until starts take more than 5 s (p99); 20 s each.", ""]
+    lines = [
+        "## Saturation",
+        "",
+        "Each rate of arrivals lasts 20 s. The rate rises until starts take more than 5 s (p99), or to the last rate.",
+        "",
+    ]
     lines += ["![latencies over arrivals](ratchet.svg)", ""]
     keys = ("rate", "start_p50_ms", "start_p99_ms", "terminal_p50_ms", "terminal_p99_ms")
     lines += ["| arrivals/s | start p50, ms | start p99 | terminal p50 | terminal p99 |", "|---|---|---|---|---|"]
@@ -174,17 +181,18 @@ def _ratchet(rows: Sequence[Any]) -> list[str]:
     return [*lines, ""]
 
 
-def _neighbour(results: Results) -> list[str]:
+def _other_tenant(results: Results) -> list[str]:
     if "neighbour" not in results:
         return []
     found = results["neighbour"]
     return [
-        "## A neighbour's burst",
+        "## Burst of another tenant",
         "",
-        f"{found['runs']} runs of one namespace at once, and meanwhile one a second of another ({found['singles']}): "
-        f"from create to start, those took {_number(found['start_p50_ms'])} ms (p50), "
-        f"{_number(found['start_p99_ms'])} ms (p99) and {_number(found['start_most_ms'])} ms at most; "
-        f"the crowd {_number(found['crowd']['start_p50_ms'])} ms (p50).",
+        f"One namespace creates {found['runs']} runs at once. Meanwhile, another creates one run per second, "
+        f"{found['singles']} in total. From create to start, the single runs took "
+        f"{_number(found['start_p50_ms'])} ms (p50), {_number(found['start_p99_ms'])} ms (p99) and at most "
+        f"{_number(found['start_most_ms'])} ms. The runs of the burst took "
+        f"{_number(found['crowd']['start_p50_ms'])} ms (p50).",
         "",
     ]
 
@@ -192,12 +200,20 @@ def _neighbour(results: Results) -> list[str]:
 def _growth(results: Results) -> list[str]:
     if "open" not in results and "terminal" not in results:
         return []
-    lines = ["## Growth", "", "What it costs that many AgentRuns exist.", "", "![growth](growth.svg)", ""]
+    lines = [
+        "## Growth",
+        "",
+        "The cost of many existing AgentRuns. Times of a restart count from the start of the operator. For the run "
+        "that is created while the operator lists existing objects, the time counts from its creation.",
+        "",
+        "![growth](growth.svg)",
+        "",
+    ]
     keys = ("idle_cpu_percent", "idle_temporal_rpc_per_s", "rss_mib", "start_p50_ms", "terminal_p50_ms",
             "restart_ready_s", "restart_first_start_s", "restart_meanwhile_start_s", "restart_all_known_s")  # fmt: skip
     lines += ["| AgentRuns | idle CPU, % | Temporal calls/s | memory, MiB | start p50, ms | terminal p50, ms "
-              "| restart: ready, s | new run started, s | one created while it reads, s "
-              "| all known, s |", "|" + "---|" * 10]  # fmt: skip
+              "| restart: ready, s | waiting run started, s | run created while listing started, s "
+              "| all runs known, s |", "|" + "---|" * 10]  # fmt: skip
     for kind in ("open", "terminal"):
         for row in results.get(kind, ()):
             cells = " | ".join(_number(row.get(key, math.nan)) for key in keys)
@@ -206,7 +222,7 @@ def _growth(results: Results) -> list[str]:
 
 
 def _number(value: float) -> str:
-    """Write a figure with as many digits as mean something."""
+    """Format a figure with its significant digits."""
     if math.isnan(value):
         return "-"
     if value == int(value) or abs(value) >= 100:
@@ -215,7 +231,7 @@ def _number(value: float) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Replace what JSON has no word for."""
+    """Replace NaN and infinity, which JSON cannot represent, by null."""
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -1,21 +1,21 @@
-"""From all results to the few figures that are quoted, each beside its budget."""
+"""The quoted figures, computed from all results, and their budgets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.witnesses import middle
+from bench.server_records import middle
 
 Results = Mapping[str, Any]
 
 
 def summarise(results: Results) -> dict[str, float]:
-    """Return the figures that are quoted: medians over the rounds; of duplicates and losses, the sum.
+    """Return the quoted figures: medians over the rounds, and the sums of duplicates and lost runs.
 
-    Keys: floor_ratio, floor_runs_per_s, runs_per_s (a burst); start_ and terminal_ p50 and p99 in milliseconds
-    (20 arrivals a second); writes_per_run, events_per_run; operator_cpu_ms_per_run (the burst);
-    idle_temporal_rpc_per_s, idle_cpu_percent, rss_mib (with `idle_open_runs` open runs), and where growth was
-    measured the restart's times in seconds with as many; duplicates, lost.
+    Keys: floor_ratio, floor_runs_per_s, runs_per_s (burst); start_ and terminal_ p50 and p99 in milliseconds (20
+    arrivals per second); writes_per_run, events_per_run; operator_cpu_ms_per_run (burst); idle_temporal_rpc_per_s,
+    idle_cpu_percent, rss_mib and, if growth was measured, the restart times in seconds, all with `idle_open_runs`
+    open runs; duplicates, lost.
     """
     rounds = results["rounds"]
     figures = {
@@ -28,22 +28,22 @@ def summarise(results: Results) -> dict[str, float]:
         figures[name] = spread(rounds, lambda one, name=name: one["arrivals"][name])
     for name in ("writes_per_run", "events_per_run"):
         figures[name] = spread(rounds, lambda one, name=name: max(one["arrivals"][name], one["burst"][name]))
-    still = _still(results)
+    idle = _idle(results)
     return {
         **{name: values["median"] for name, values in figures.items()},
-        **{name: still[name] for name in _STILL if name in still},
+        **{name: idle[name] for name in _IDLE if name in idle},
         "duplicates": _total(results, "duplicates"),
         "lost": _total(results, "lost"),
     }
 
 
 def spread(rounds: Sequence[Any], of: Any) -> dict[str, float]:
-    """Return the median of a figure over the rounds, and how far they lie apart."""
+    """Return the median of a figure over the rounds, with minimum and maximum."""
     return middle([float(of(one)) for one in rounds])
 
 
-def _still(results: Results) -> dict[str, float]:
-    """Return the figures of an idle operator: with 10,000 open runs, where that was measured."""
+def _idle(results: Results) -> dict[str, float]:
+    """Return the figures of an idle operator: with 10,000 open runs, if that was measured."""
     if "open" not in results:
         return {"idle_open_runs": results["idle"]["open"], **results["idle"]}
     wanted = min(results["open"], key=lambda figures: abs(figures["open"] - 10_000))
@@ -51,7 +51,7 @@ def _still(results: Results) -> dict[str, float]:
 
 
 def _total(results: Any, name: str) -> int:
-    """Sum a count over everything that was measured."""
+    """Sum a count over all measurements."""
     if isinstance(results, Mapping):
         here = results.get(name, 0)
         return int(here) + sum(_total(value, name) for value in results.values())
@@ -62,10 +62,12 @@ def _total(results: Any, name: str) -> int:
 
 @dataclass(frozen=True)
 class Budget:
-    """What DESIGN promises of one figure.
+    """The budget of one figure.
 
     Attributes:
-        at_most: the bound; `at_least` where more is better.
+        what: label in the table.
+        at_most: upper bound.
+        at_least: lower bound, for figures where more is better.
     """
 
     what: str
@@ -74,16 +76,16 @@ class Budget:
     at_most: float | None = None
     at_least: float | None = None
 
-    def kept(self, value: float) -> bool:
+    def met(self, value: float) -> bool:
         return (self.at_most is None or value <= self.at_most) and (self.at_least is None or value >= self.at_least)
 
     @property
-    def words(self) -> str:
-        bound = f"≤ {self.at_most:g}" if self.at_most is not None else f"≥ {self.at_least:g}"
-        return f"{bound} {self.unit}".strip()
+    def bound(self) -> str:
+        number = f"≤ {self.at_most:g}" if self.at_most is not None else f"≥ {self.at_least:g}"
+        return f"{number} {self.unit}".strip()
 
 
-_STILL = (
+_IDLE = (
     "idle_open_runs",
     "idle_temporal_rpc_per_s",
     "idle_cpu_percent",
@@ -93,20 +95,20 @@ _STILL = (
     "restart_all_known_s",
 )
 BUDGETS = (
-    Budget("throughput of a burst, as a share of the floor's", "floor_ratio", at_least=0.8),
+    Budget("burst throughput, relative to the floor", "floor_ratio", at_least=0.8),
     Budget("create to workflow start, 20 arrivals/s, p50", "start_p50_ms", "ms", at_most=300),
-    Budget("the same, p99", "start_p99_ms", "ms", at_most=1000),
-    Budget("workflow's close to terminal status, p50", "terminal_p50_ms", "ms", at_most=50),
-    Budget("the same, p99", "terminal_p99_ms", "ms", at_most=2000),
-    Budget("writes of the AgentRun, per run", "writes_per_run", at_most=4),
+    Budget("create to workflow start, 20 arrivals/s, p99", "start_p99_ms", "ms", at_most=1000),
+    Budget("workflow close to terminal status, 20 arrivals/s, p50", "terminal_p50_ms", "ms", at_most=50),
+    Budget("workflow close to terminal status, 20 arrivals/s, p99", "terminal_p99_ms", "ms", at_most=2000),
+    Budget("writes of the AgentRun per run", "writes_per_run", at_most=4),
     Budget("Events per run", "events_per_run", at_most=2),
-    Budget("the operator's CPU per run, burst", "operator_cpu_ms_per_run", "ms", at_most=8),
+    Budget("operator CPU per run, burst", "operator_cpu_ms_per_run", "ms", at_most=8),
     Budget("Temporal calls while idle", "idle_temporal_rpc_per_s", "/s", at_most=2),
-    Budget("the operator's CPU while idle", "idle_cpu_percent", "% of a core", at_most=2),
-    Budget("the operator's memory", "rss_mib", "MiB", at_most=200),
-    Budget("kill -9 to the start of a run that was waiting", "restart_first_start_s", "s", at_most=5),
-    Budget("the same, of one that is created while the operator reads", "restart_meanwhile_start_s", "s", at_most=5),
-    Budget("kill -9 until all runs are known again", "restart_all_known_s", "s", at_most=60),
+    Budget("operator CPU while idle", "idle_cpu_percent", "% of a core", at_most=2),
+    Budget("operator memory", "rss_mib", "MiB", at_most=200),
+    Budget("restart after kill -9 to the start of a waiting run", "restart_first_start_s", "s", at_most=5),
+    Budget("create to start of a run that is created during the restart", "restart_meanwhile_start_s", "s", at_most=5),
+    Budget("restart after kill -9 until the state of all runs is known", "restart_all_known_s", "s", at_most=60),
     Budget("workflows started twice", "duplicates", at_most=0),
-    Budget("runs lost", "lost", at_most=0),
+    Budget("lost runs", "lost", at_most=0),
 )

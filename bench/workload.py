@@ -1,9 +1,9 @@
-"""The workload: a worker process with a workflow that does nothing, and one that waits.
+"""The workload: a worker process with a workflow that returns at once and one that waits.
 
     python -m bench.workload HOST:PORT
 
-All figures are about what surrounds a run, so the run itself is as small as it can be. Several task queue
-pollers, no sandbox: the worker must not be what limits the others.
+The benchmark measures the overhead around a run, so the run itself is as small as possible. The worker uses several
+task queue pollers and no sandbox, so that it is not the bottleneck.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class Nothing:
 
 @workflow.defn(name="Forever")
 class Forever:
-    """Stays open until it is told to finish."""
+    """Stays open until the signal `finish`."""
 
     def __init__(self) -> None:
         self._finished = False
@@ -43,7 +43,7 @@ class Forever:
 
 
 async def main(address: str) -> None:
-    """Work until the process is ended."""
+    """Run the worker until the process ends."""
     client = await Client.connect(address)
     await Worker(
         client,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bench import report
+from bench.server_records import percentile, series
 from bench.summary import BUDGETS, summarise
-from bench.witnesses import percentile, series
 
 QUOTED = {
     "floor_ratio", "floor_runs_per_s", "runs_per_s", "start_p50_ms", "start_p99_ms", "terminal_p50_ms",

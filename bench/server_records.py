@@ -1,4 +1,4 @@
-"""What the servers say of a measurement: the API server's counters, the operator's, and Temporal's own records."""
+"""What the servers recorded: the counters of the API server and the operator, and Temporal's own executions."""
 
 import asyncio
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 
-from bench.ground import Ground
+from bench.environment import Environment
 from bench.load import Key, Seen
 
 _SERIES = re.compile(r"^([a-z_]+)(?:\{(.*)\})? ([0-9.e+-]+)$")
@@ -20,14 +20,14 @@ _WRITES = {"POST", "PUT", "PATCH", "DELETE", "APPLY"}
 
 
 def series(text: str, name: str) -> list[tuple[dict[str, str], float]]:
-    """Return the labels and values of one metric in Prometheus' text format."""
+    """Return the labels and values of one metric from Prometheus' text format."""
     matches = (_SERIES.match(line) for line in text.splitlines() if line.startswith(name))
     return [(dict(_LABEL.findall(match[2] or "")), float(match[3])) for match in matches if match and match[1] == name]
 
 
-async def api_writes(ground: Ground) -> Counter[str]:
-    """Return how many writes the API server has taken, by resource and subresource, whoever sent them."""
-    async with ground.kube.session.get("/metrics", headers={"Accept-Encoding": "identity"}) as answer:
+async def api_writes(environment: Environment) -> Counter[str]:
+    """Return the number of writes from all clients to the API server, by resource and subresource."""
+    async with environment.kube.session.get("/metrics", headers={"Accept-Encoding": "identity"}) as answer:
         text = (await answer.read()).decode()
     counts: Counter[str] = Counter()
     for labels, value in series(text, "apiserver_request_total"):
@@ -37,7 +37,7 @@ async def api_writes(ground: Ground) -> Counter[str]:
 
 
 async def operator_counters(port: int, name: str, label: str) -> Counter[str]:
-    """Return one of the operator's own counters by one of its labels; empty if it does not answer."""
+    """Return a counter of the operator by one of its labels; empty if the operator does not respond."""
     counts: Counter[str] = Counter()
     for labels, value in series(await _metrics(port), name):
         counts[labels[label]] += int(value)
@@ -45,7 +45,7 @@ async def operator_counters(port: int, name: str, label: str) -> Counter[str]:
 
 
 async def gauge(port: int, name: str) -> float:
-    """Return one of the operator's gauges, all its labels together; 0 if it does not answer."""
+    """Return a gauge of the operator, summed over its labels; 0 if the operator does not respond."""
     return sum(value for _, value in series(await _metrics(port), name))
 
 
@@ -69,7 +69,7 @@ class Execution:
     closed: float
 
 
-async def executions(ground: Ground, namespaces: Iterable[str]) -> list[Execution]:
+async def executions(environment: Environment, namespaces: Iterable[str]) -> list[Execution]:
     """Return every execution that Temporal has for the AgentRuns of these namespaces."""
     found = []
     for namespace in namespaces:
@@ -81,7 +81,7 @@ async def executions(ground: Ground, namespaces: Iterable[str]) -> list[Executio
                 next_page_token=token,
                 query=f'WorkflowId STARTS_WITH "agent-run/{namespace}/"',
             )
-            answer = await ground.temporal.workflow_service.list_workflow_executions(request)
+            answer = await environment.temporal.workflow_service.list_workflow_executions(request)
             for info in answer.executions:
                 _, kube_namespace, name, _ = info.execution.workflow_id.split("/")
                 closed = info.close_time.ToNanoseconds() / 1e9 if info.HasField("close_time") else 0.0
@@ -93,12 +93,12 @@ async def executions(ground: Ground, namespaces: Iterable[str]) -> list[Executio
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What became of a set of runs.
+class Outcome:
+    """The outcome of a set of runs.
 
     Attributes:
-        start_ms: from the create being sent to the workflow's start, of each run.
-        terminal_ms: from the workflow's close to the terminal status at the client, of each run.
+        start_ms: from sending the create to the start of the workflow, for each run.
+        terminal_ms: from the close of the workflow to the terminal status at the client, for each run.
         duplicates: executions beyond the first of a run.
         lost: runs without an execution, or without a terminal status.
         seconds: from the first create to the last terminal status.
@@ -111,7 +111,7 @@ class Verdict:
     seconds: float
 
     def summary(self) -> dict[str, float]:
-        """Return medians and tails, in milliseconds."""
+        """Return p50 and p99 in milliseconds, and the counts."""
         figures: dict[str, float] = {"duplicates": self.duplicates, "lost": self.lost}
         for name, values in (("start", self.start_ms), ("terminal", self.terminal_ms)):
             figures[f"{name}_p50_ms"] = percentile(values, 50)
@@ -119,14 +119,14 @@ class Verdict:
         return figures
 
 
-async def judge(ground: Ground, seen: Seen, keys: Sequence[Key]) -> Verdict:
-    """Bring together what the client and what Temporal saw of these runs."""
-    rows = await executions(ground, {namespace for namespace, _ in keys})
+async def evaluate(environment: Environment, seen: Seen, keys: Sequence[Key]) -> Outcome:
+    """Combine what the client and Temporal recorded of these runs."""
+    rows = await executions(environment, {namespace for namespace, _ in keys})
     wanted = set(keys)
     by_key = {row.key: row for row in rows if row.key in wanted}
     ended = [key for key in keys if key in seen.ended and seen.states[key] == "Completed"]
     began = min(seen.created[key] for key in keys)
-    return Verdict(
+    return Outcome(
         start_ms=[(by_key[key].started - seen.created[key]) * 1000 for key in keys if key in by_key],
         terminal_ms=[(seen.ended[key] - by_key[key].closed) * 1000 for key in ended if key in by_key],
         duplicates=sum(row.key in wanted for row in rows) - len(by_key),
@@ -136,7 +136,7 @@ async def judge(ground: Ground, seen: Seen, keys: Sequence[Key]) -> Verdict:
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Return a percentile by nearest rank; NaN of nothing."""
+    """Return a percentile by nearest rank; NaN if there are no values."""
     if not values:
         return math.nan
     ordered = sorted(values)
@@ -144,7 +144,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 
 def middle(values: Sequence[float]) -> dict[str, float]:
-    """Return the median of repeats, and how far they lie apart."""
+    """Return the median of repeated measurements, with minimum and maximum."""
     return {
         "median": round(statistics.median(values), 3),
         "least": round(min(values), 3),

@@ -1,7 +1,7 @@
-"""The ground that everything is measured on: a real Kubernetes control plane, a real Temporal, and nothing else.
+"""The benchmark environment: a real Kubernetes control plane and a real Temporal server.
 
-A control plane has an API server, etcd and the controllers, but no node: what is measured is the operator,
-not containers. Workflows are worked on by one process (`bench.workload`) that polls the task queue of all fleets.
+The control plane has an API server, etcd and the controllers, but no node: the benchmark measures the operator,
+not containers. One worker process (`bench.workload`) polls the task queue of all fleets.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ _COMPONENTS = ("kube-apiserver", "etcd", "kube-controller-manager")
 
 
 @dataclass(frozen=True)
-class Ground:
-    """The servers, and clients of them.
+class Environment:
+    """The servers and their clients.
 
     Attributes:
         folder: for logs.
@@ -46,7 +46,7 @@ class Ground:
     in_memory: bool
 
     def pids(self) -> dict[str, int]:
-        """Return the processes whose cost is told apart, by name."""
+        """Return the process ids whose CPU is reported separately, by name."""
         node = node_pid(self.cluster.state)
         assert node is not None, "the control plane has died"
         found = descendants(node)
@@ -56,7 +56,7 @@ class Ground:
         return {name: found[name] for name in _COMPONENTS} | own
 
     def operator(self, *, memory_mib: int | None = None) -> Operator:
-        """Return an operator for all namespaces of this ground, not started yet."""
+        """Return an operator for all namespaces; it is not started yet."""
         port = free_port()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DURAFLEET_")}
         env = {
@@ -70,14 +70,14 @@ class Ground:
         return Operator(env, port=port, log=self.folder / "operator.log", memory_mib=memory_mib)
 
     async def fleets(self, namespaces: Sequence[str]) -> None:
-        """Make namespaces with an AgentWorker each. It has no pods: `bench.workload` polls its task queue."""
+        """Create namespaces with an AgentWorker each. They have no pods: `bench.workload` polls their task queue."""
         spec = {"taskQueue": TASK_QUEUE, "replicas": 0, "timeouts": {"workflow": "24h"}}
         for namespace in namespaces:
             await self.kube.create(NAMESPACES, {"metadata": {"name": namespace}})
             await self.kube.create(WORKERS, {"metadata": {"name": FLEET, "namespace": namespace}, "spec": spec})
 
     async def clear(self, namespaces: Sequence[str]) -> None:
-        """Delete the AgentRuns of a measurement, so that the next one finds none: nothing may be open any more."""
+        """Delete the AgentRuns of a measurement; none of them may be open."""
         for namespace in namespaces:
             path = f"/apis/{RUNS.api_version}/namespaces/{namespace}/{RUNS.plural}"
             async with self.kube.session.delete(path) as answer:
@@ -85,8 +85,8 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(folder: Path, *, in_memory: bool = False) -> AsyncIterator[Ground]:
-    """Bring up the servers and the workload's worker; all of it is gone afterwards."""
+async def environment(folder: Path, *, in_memory: bool = False) -> AsyncIterator[Environment]:
+    """Start the servers and the worker; stop and remove them when the context ends."""
     cluster = Cluster(f"bench-{os.getpid()}", say=lambda _: None)
     try:
         await asyncio.to_thread(cluster.up, ["control-plane", "temporal"], temporal_in_memory=in_memory)
@@ -97,6 +97,6 @@ async def ground(folder: Path, *, in_memory: bool = False) -> AsyncIterator[Grou
             worker.start()
             stack.callback(worker.stop)
             async with kube_api(cluster.kubeconfig) as kube:
-                yield Ground(cluster, kube, client, worker, folder, in_memory)
+                yield Environment(cluster, kube, client, worker, folder, in_memory)
     finally:
         await asyncio.to_thread(cluster.down)
