@@ -3,7 +3,7 @@
 #   docker build --target operator --tag durafleet-operator .
 #   docker build --target worker --tag durafleet-worker .
 #
-# Dependencies and source are layers of their own, so a changed source rebuilds in seconds.
+# Dependencies and source are separate layers, so a build after a source change takes seconds.
 ARG BASE=debian:trixie-slim
 
 FROM ${BASE} AS python
@@ -13,7 +13,7 @@ RUN apt-get update \
 
 FROM python AS build
 ARG UV_VERSION=0.13.9
-# The certificates of the machine that builds, where it lends them (a volume), are what the index is trusted by.
+# If the build machine mounts its CA certificates here, they are used to verify the package index.
 ENV LENT=/run/lent-certificates/ca-certificates.crt
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends python3-venv
 RUN if [ -s "${LENT}" ]; then export PIP_CERT="${LENT}"; fi; \
@@ -47,7 +47,7 @@ COPY operator/durafleet/api /opt/app/durafleet/api
 COPY worker_image/durafleet_worker /opt/app/durafleet_worker
 RUN python3 -m compileall -q /opt/app
 
-# The slim base has no certificate authorities: certifi's list, locked like any dependency, serves every TLS library.
+# The slim base image has no CA certificates. All TLS libraries use those of certifi, which uv.lock pins.
 FROM python AS runtime
 ENV PATH=/opt/venv/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/app \
@@ -65,7 +65,7 @@ COPY --from=operator-dependencies /opt/venv /opt/venv
 COPY --from=operator-source /opt/app /opt/app
 ENTRYPOINT ["python3", "-m", "durafleet"]
 
-# A worker of your own tools: FROM this image, and COPY the modules into /opt/app.
+# To add custom tools, build an image FROM this one and COPY the modules into /opt/app.
 FROM runtime AS worker
 LABEL org.opencontainers.image.title="durafleet-worker" \
       org.opencontainers.image.description="Durable AI-agent fleets on Kubernetes: the worker of declared agents" \

@@ -1,17 +1,17 @@
-# Each target is a line or two; what they call is documented where it lives (dev/, tests/, CONTRIBUTING.md).
+# Each target is a line or two; dev/, tests/ and CONTRIBUTING.md document the commands behind them.
 export PATH := $(CURDIR)/.bin:$(CURDIR)/.venv/bin:$(PATH)
 PYTHON := .venv/bin/python
 NAME ?= demo
 
 .PHONY: help setup demo up env status down images lint format test test-unit test-integration test-e2e bench generate clean
 
-help: ## Show this list
+help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-setup: ## Install what is missing; quick when nothing is
+setup: ## Install missing prerequisites; quick if there are none
 	@dev/bootstrap
 
-demo: setup ## A cluster, the operator, a fleet and an agent's run, from nothing
+demo: setup ## Start a local cluster, install the operator, create a fleet and a run
 	@$(PYTHON) -m dev.demo --name $(NAME)
 
 up: setup ## Start the local cluster, Temporal and the model
@@ -20,39 +20,39 @@ up: setup ## Start the local cluster, Temporal and the model
 env: ## Print export lines: eval "$(make -s env)"
 	@$(PYTHON) -m dev.cluster env --name $(NAME)
 
-status: ## Say what runs
+status: ## Show the running parts of the local cluster
 	@$(PYTHON) -m dev.cluster status --name $(NAME)
 
-down: ## End the local cluster and delete all of it but the caches
+down: ## Stop the local cluster and delete everything except the caches
 	@$(PYTHON) -m dev.cluster down --name $(NAME)
 
 images: setup ## Build the images and load them into the local cluster
 	@$(PYTHON) -m dev.cluster images --name $(NAME)
 
-lint: setup ## Format, lint, types, layers
+lint: setup ## Check format, lint rules, types and import layers
 	ruff format --check . && ruff check .
 	mypy && pyright && lint-imports
 
-format: setup ## Rewrite the code in the house's format
+format: setup ## Format the code and fix lint errors
 	ruff format . && ruff check --fix .
 
-bench: setup ## Measure: ARGS=--quick in two minutes, the whole page in about an hour
+bench: setup ## Run the benchmarks: ARGS=--quick takes two minutes, all take about an hour
 	@$(PYTHON) -m bench $(ARGS)
 
-generate: setup ## Render CRDs, the CRD chart, the API reference and the page of the AgentRun policy
+generate: setup ## Generate the CRDs, the CRD chart, the API reference and the page of the AgentRun policy
 	$(PYTHON) -m durafleet.api.crd && $(PYTHON) -m dev.plan_page
 
-test: setup ## All tests: unit, integration, end to end
+test: setup ## Run all tests: unit, integration, end to end
 	pytest $(ARGS)
 
-test-unit: setup ## Tests that need no server; any machine
+test-unit: setup ## Run the tests that need no server; works on any machine
 	pytest tests/unit $(ARGS)
 
-test-integration: setup ## Tests on a real API server and a real Temporal
+test-integration: setup ## Run the tests that need a real API server and Temporal server
 	pytest tests/integration $(ARGS)
 
-test-e2e: setup ## Tests on the whole local cluster
+test-e2e: setup ## Run the tests on the complete local cluster
 	pytest tests/e2e $(ARGS)
 
-clean: ## Delete what builds leave in the work tree
+clean: ## Delete the environment, build artifacts and tool caches from the work tree
 	rm -rf .venv .bin dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,1 +1,1 @@
-"""What a developer's machine runs: the local cluster, its pinned versions and its prerequisites."""
+"""Development tools: the local cluster, its pinned versions and its prerequisites."""

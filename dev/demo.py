@@ -1,10 +1,10 @@
-"""`make demo`: a cluster, the operator, a fleet and an agent's run, from nothing, with every step told.
+"""`make demo`: start a cluster, install the operator, create a fleet and a run, and explain every step.
 
-Uses what a user would: Helm installs the charts, kubectl applies examples/quickstart. Ends non-zero,
-with what it knows of the cause, if anything is not as it should be.
+Uses the same tools as a user: Helm installs the charts, kubectl applies examples/quickstart. If a step
+fails, prints a diagnosis and exits with a non-zero code.
 
-DURAFLEET_DEMO_BASE_URL, DURAFLEET_DEMO_MODEL and OPENAI_API_KEY switch from the small local model to
-one of your own.
+DURAFLEET_DEMO_BASE_URL, DURAFLEET_DEMO_MODEL and OPENAI_API_KEY replace the small local model with
+your own.
 """
 
 import argparse
@@ -27,14 +27,14 @@ from dev.install import SYSTEM, install
 QUICKSTART = ROOT / "examples/quickstart"
 NAMESPACE = "agents"
 RUN, WORKER = "hello", "assistant"
-PATIENCE = 300.0
-"""Seconds that the run may take."""
+DEADLINE = 300.0
+"""Seconds within which the run must finish."""
 
 console = Console(highlight=False, soft_wrap=True)
 
 
 def step(what: str, why: str) -> None:
-    """Tell what comes next and what it is good for."""
+    """Print the next step and its purpose."""
     console.print(f"\n[bold cyan]▸ {what}[/]\n  [dim]{why}[/]")
 
 
@@ -43,7 +43,7 @@ def say(text: str) -> None:
 
 
 def apply_quickstart(cluster: Cluster) -> None:
-    """Apply the example as it is, or with the user's own model in it."""
+    """Apply the quickstart example, with the user's own model if there is one."""
     cluster.kubectl("create", "namespace", NAMESPACE, check=False)
     key = os.environ.get("OPENAI_API_KEY", "local")
     secret = {
@@ -60,9 +60,9 @@ def apply_quickstart(cluster: Cluster) -> None:
 
 
 def with_own_model(cluster: Cluster, file: Path) -> str:
-    """Put the model that the environment names in place of the local one.
+    """Return the manifest with the model that the environment names instead of the local one.
 
-    The local cluster's model server passes calls on to the user's API; other clusters reach it themselves.
+    The local cluster's model server forwards requests to the user's API; other clusters call it directly.
     """
     text = file.read_text()
     base, model = os.environ.get(UPSTREAM), os.environ.get("DURAFLEET_DEMO_MODEL")
@@ -77,38 +77,38 @@ def read(cluster: Cluster, kind: str, name: str) -> dict[str, Any]:
 
 def condition(body: dict[str, Any], kind: str) -> dict[str, str]:
     found = [each for each in body.get("status", {}).get("conditions", []) if each["type"] == kind]
-    return dict(found[0]) if found else {"status": "Unknown", "reason": "Pending", "message": "not seen yet"}
+    return dict(found[0]) if found else {"status": "Unknown", "reason": "Pending", "message": "not reconciled yet"}
 
 
 def follow(cluster: Cluster) -> dict[str, Any]:
-    """Print what changes until the run has ended, and its fleet is Ready if it ended well; return the run.
+    """Print state changes until the run has ended; return the run.
 
-    A small answer can be there before the kubelet has looked at the pod that gave it.
+    After a success, wait until the fleet is Ready too: a short run can end before the kubelet reports its pod as ready.
 
     Raises:
-        ClusterError: it did not end in time; the message says what it waits for.
+        ClusterError: the run did not end in time; the message names the last state.
     """
-    end, told = time.monotonic() + PATIENCE, ""
+    end, printed = time.monotonic() + DEADLINE, ""
     while True:
         run, worker = read(cluster, "agentrun", RUN), read(cluster, "agentworker", WORKER)
         ready = condition(worker, "Ready")
         line = f"AgentWorker {ready['reason']}; AgentRun {run.get('status', {}).get('state') or 'Pending'}"
-        if line != told:
+        if line != printed:
             say(line)
-            told = line
+            printed = line
         succeeded = condition(run, "Succeeded")["status"]
         if succeeded == "False" or (succeeded == "True" and ready["status"] == "True"):
             return run
         if time.monotonic() > end:
-            raise ClusterError(f"not at its end after {PATIENCE:.0f} s: {told}. {ready['message']}")
+            raise ClusterError(f"the run did not finish within {DEADLINE:.0f} s: {printed}. {ready['message']}")
         time.sleep(0.5)
 
 
 def report(cluster: Cluster, run: dict[str, Any]) -> bool:
-    """Print the table, the answer and where to look next; tell whether all is well."""
+    """Print the result, the answer and the next commands; return whether the run succeeded."""
     status = run["status"]
-    table = Table(title="What there is now", title_justify="left")
-    for column in ("kind", "name", "state", "says"):
+    table = Table(title="Result", title_justify="left")
+    for column in ("kind", "name", "state", "message"):
         table.add_column(column, overflow="fold")
     for kind, name in (("agentworker", WORKER), ("agentrun", RUN)):
         body = read(cluster, kind, name)
@@ -141,8 +141,8 @@ def say_where(cluster: Cluster, workflow: str) -> None:
 
 
 def diagnose(cluster: Cluster) -> None:
-    """Print what helps to find out why."""
-    console.print("\n[bold]What the cluster says[/]")
+    """Print the state of the cluster, to find the cause of a failure."""
+    console.print("\n[bold]State of the cluster[/]")
     for arguments in (
         ("-n", NAMESPACE, "get", "agentworkers,agentruns,pods", "-o", "wide"),
         ("-n", NAMESPACE, "get", "events", "--sort-by=.lastTimestamp"),
@@ -154,12 +154,12 @@ def diagnose(cluster: Cluster) -> None:
 
 
 def demo(cluster: Cluster) -> bool:
-    """Run the demo; tell whether all is well."""
-    step("A Kubernetes cluster, Temporal and a small language model", "Real ones, on this machine alone; built once.")
+    """Run the demo; return whether the run succeeded."""
+    step("Start Kubernetes, Temporal and a small language model", "All run on this machine only; built once.")
     cluster.up([part for part in PARTS if part != "images"])
-    step("The operator and its CRDs, by Helm", "From images built here from the project's own Dockerfile.")
+    step("Install the operator and its CRDs with Helm", "The images are built from the project's Dockerfile.")
     install(cluster, say=say)
-    step("A fleet and a run", "An AgentWorker becomes pods that poll a task queue; an AgentRun becomes one workflow.")
+    step("Create a fleet and a run", "AgentWorker: pods that poll a task queue. AgentRun: one workflow execution.")
     apply_quickstart(cluster)
     return report(cluster, follow(cluster))
 
@@ -177,8 +177,9 @@ def main() -> int:
         console.print(f"\n[bold red]The demo failed:[/] {error}")
         if cluster is not None and cluster.running:
             diagnose(cluster)
+        console.print("\nFix the cause, then run `make demo` again.", markup=False)
         return 1
-    console.print(f"\n[dim]{time.monotonic() - started:.0f} s in all[/]")
+    console.print(f"\n[dim]Finished in {time.monotonic() - started:.0f} s[/]")
     return 0 if good else 1
 
 

@@ -1,4 +1,4 @@
-"""Installing Durafleet into a local cluster: by its charts, as everybody does."""
+"""Installing Durafleet into a local cluster, with its Helm charts."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,10 +13,10 @@ SYSTEM = "durafleet-system"
 def install(cluster: Cluster, *, say: Callable[[str], Any] = print, values: Mapping[str, str] | None = None) -> None:
     """Install or upgrade both charts, and wait until the operator is ready.
 
-    Further `values` of the chart durafleet are given by path, such as "temporal.namespace".
+    `values` are additional values of the chart durafleet, by path, such as "temporal.namespace".
 
     Raises:
-        ClusterError: Helm failed; the message is its own.
+        ClusterError: Helm failed; the message is Helm's.
     """
     references = cluster.images()
     settings = {

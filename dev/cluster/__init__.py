@@ -1,7 +1,7 @@
-"""A real one-node Kubernetes, a Temporal server and a small model, from nothing but packages.
+"""A real one-node Kubernetes cluster, a Temporal server and a small model, built from packages only.
 
-No Docker, no systemd, no registry: everything of a node lives in namespaces of its own under one
-init, so that ending that init leaves nothing behind. Needs Linux and root.
+Needs Linux and root, but no Docker, systemd or registry. All processes of the node run in separate
+namespaces under one init process; when that process ends, nothing of the node remains.
 """
 
 from dev.cluster.cluster import PARTS, Cluster

@@ -1,4 +1,4 @@
-"""The few requests that bringing up a cluster makes of its API server: the standard library is enough."""
+"""Requests to the API server while a cluster starts, with the standard library only."""
 
 import json
 import ssl
@@ -11,7 +11,7 @@ _RBAC = "rbac.authorization.k8s.io"
 
 
 def request(state: State, path: str, *, method: str = "GET", body: Any = None) -> Any:
-    """Send one request as the administrator; return JSON, or text where it is not."""
+    """Send one request as the administrator; return JSON, or text if the response is not JSON."""
     context = ssl.create_default_context(cafile=str(state.dir / "pki/ca.crt"))
     context.load_cert_chain(state.dir / "pki/admin.crt", state.dir / "pki/admin.key")
     content = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
@@ -28,7 +28,7 @@ def request(state: State, path: str, *, method: str = "GET", body: Any = None) -
 
 
 def apply(state: State, path: str, manifest: dict[str, Any]) -> None:
-    """Server-side apply one object under a collection's path."""
+    """Apply one object (server-side) to the collection at this path."""
     query = "fieldManager=local-cluster&force=true"
     request(state, f"{path}/{manifest['metadata']['name']}?{query}", method="PATCH", body=manifest)
 
@@ -43,12 +43,12 @@ def node_is_ready(state: State) -> bool:
 
 
 def accounts_work(state: State) -> bool:
-    """Whether the controllers have made the first service account."""
+    """Whether the controllers have created the first service account."""
     return bool(request(state, "/api/v1/namespaces/default/serviceaccounts/default"))
 
 
 def grant_dns(state: State) -> None:
-    """Let CoreDNS read what it answers from; before it starts, or it backs off for seconds."""
+    """Grant CoreDNS its read access; before it starts, because it would back off for seconds."""
     rules = [
         {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
@@ -68,7 +68,7 @@ def grant_dns(state: State) -> None:
 def publish(
     state: State, namespace: str, name: str, *, address: str, ports: list[dict[str, Any]], cluster_ip: str | None = None
 ) -> None:
-    """Give a process outside the cluster a Service: one without a selector, and an EndpointSlice."""
+    """Create a Service for a process outside the cluster: without a selector, with an EndpointSlice."""
     apply(
         state,
         "/api/v1/namespaces",
@@ -92,5 +92,5 @@ def publish(
 
 
 def _endpoint_port(port: dict[str, Any]) -> dict[str, Any]:
-    """Return a Service's port as its EndpointSlice has it: where the process really listens."""
+    """Return a Service's port for its EndpointSlice: the port on which the process listens."""
     return {"name": port["name"], "protocol": port["protocol"], "port": port.get("targetPort", port["port"])}

@@ -1,4 +1,4 @@
-"""One local cluster: bringing it up part by part, using it, taking it down without a trace."""
+"""One local cluster: start its parts, use it, and delete it without leftovers."""
 
 import fcntl
 import os
@@ -34,11 +34,11 @@ from dev.cluster.temporal import Temporal, binary
 from dev.cluster.toolchain import CONTROL_PLANE, NODE, ensure
 
 PARTS = ("control-plane", "node", "temporal", "model", "images")
-"""What can be brought up; `node` brings the control plane along, `images` the node."""
+"""Parts that can be started; `node` includes the control plane, `images` includes the node."""
 
 
 class Cluster:
-    """A cluster by name. Every method can be called again, also after an unclean death of anything."""
+    """A cluster, identified by name. Every method can be repeated, also after any process has crashed."""
 
     def __init__(self, name: str = "demo", *, say: Callable[[str], Any] = print) -> None:
         self.name = name
@@ -46,13 +46,13 @@ class Cluster:
         self.state = State(name)
 
     def up(self, parts: Collection[str] = PARTS, *, audit: bool = False, temporal_in_memory: bool = False) -> None:
-        """Bring up parts, those that run already left alone.
+        """Start parts; leave those alone that run already.
 
         Raises:
-            ClusterError: says what is missing or went wrong, and where its log is.
+            ClusterError: names what is missing or failed, and the log file.
         """
         if unknown := set(parts) - set(PARTS):
-            raise ClusterError(f"unknown parts {sorted(unknown)}; there are {', '.join(PARTS)}")
+            raise ClusterError(f"unknown parts {sorted(unknown)}; choose from {', '.join(PARTS)}")
         with self._locked():
             self.state = State(self.name)
             pods = bool({"node", "images"} & set(parts))
@@ -66,7 +66,7 @@ class Cluster:
                 self.images()
 
     def down(self) -> None:
-        """End everything and delete its state; only the caches stay."""
+        """Stop everything and delete the cluster's state; only the caches remain."""
         if not self.state.dir.exists():
             return
         with self._locked():
@@ -86,7 +86,7 @@ class Cluster:
 
     @property
     def host_address(self) -> str:
-        """The address under which pods reach this machine."""
+        """The address at which pods reach this machine."""
         return self.state.network.host
 
     @property
@@ -96,7 +96,7 @@ class Cluster:
 
     @property
     def temporal_in_cluster(self) -> str:
-        """Temporal's address as pods see it."""
+        """Temporal's address inside the cluster."""
         return f"temporal-frontend.temporal:{TEMPORAL_PORT}"
 
     @property
@@ -105,7 +105,7 @@ class Cluster:
 
     @property
     def env(self) -> dict[str, str]:
-        """What a shell or a child process needs to use this cluster."""
+        """Environment variables with which a shell or a child process uses this cluster."""
         programs = f"{self.state.dir / 'bin'}:{binary().parent}"
         variables = {"TEMPORAL_ADDRESS": self.temporal.address, "TEMPORAL_UI": self.temporal.ui}
         if self.running:
@@ -113,19 +113,19 @@ class Cluster:
         return {**variables, "PATH": f"{programs}:{os.environ['PATH']}"}
 
     def kubectl(self, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
-        """Run kubectl; return what it prints.
+        """Run kubectl; return its output.
 
         Raises:
-            ClusterError: it failed and `check` is set; the message is its own.
+            ClusterError: it failed and `check` is set; the message is kubectl's.
         """
         return self.run("kubectl", *arguments, check=check, stdin=stdin)
 
     def helm(self, *arguments: str, check: bool = True) -> str:
-        """Run Helm with folders of this cluster's own; otherwise like `kubectl`."""
+        """Run Helm with its own folders for this cluster; otherwise like `kubectl`."""
         return self.run("helm", *arguments, check=check)
 
     def run(self, program: str, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
-        """Run one of the cluster's programs; standard output, and error output where it failed."""
+        """Run one of the cluster's programs; return its standard output, and standard error if it failed."""
         home = self.state.dir / "helm"
         homes = {f"HELM_{kind}_HOME": str(home / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
         done = subprocess.run(
@@ -153,7 +153,7 @@ class Cluster:
         return reference
 
     def leftovers(self) -> list[str]:
-        """Say what of this cluster is on the machine: nothing, after `down`."""
+        """Return what exists of this cluster on the machine; empty after `down`."""
         found = [str(folder) for folder in group_folders(self.state) if folder.exists()]
         found += [f"link {self.state.link}"] if link_exists(self.state) else []
         found += [str(self.state.dir)] if self.state.dir.exists() else []
@@ -182,7 +182,7 @@ class Cluster:
         self._say(f"Kubernetes is ready after {time.monotonic() - started:.1f} s")
 
     def _api_answers(self) -> bool:
-        """Whether the node that runs serves its API; one that is dying does not, and is started anew."""
+        """Whether the running node serves its API; a node that is stopping does not, and is started again."""
         try:
             wait_for_node(self.state, "the API server", lambda: api_serves(self.state), seconds=20)
         except ClusterError:
@@ -227,7 +227,7 @@ class Cluster:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep two commands off one cluster."""
+        """Let only one command at a time change the cluster."""
         state_dir().mkdir(parents=True, exist_ok=True)
         with (state_dir() / f"{self.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The programs of a node: their command lines and configuration files, with paths as the node sees them."""
+"""The programs of a node: their command lines and configuration files, with paths inside the node."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ Command = tuple[str, list[str]]
 
 
 def control_plane(network: Network, *, audit: bool) -> Iterator[Command]:
-    """Yield etcd and the API server; they must serve before anything else starts."""
+    """Yield etcd and the API server; both must be ready before other components start."""
     yield "etcd", [
         "etcd", f"--data-dir={STATE}/etcd", "--unsafe-no-fsync", "--log-level=warn",
         "--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
@@ -43,12 +43,12 @@ def controllers() -> Iterator[Command]:
         f"--root-ca-file={PKI}/ca.crt", f"--service-account-private-key-file={PKI}/sa.key",
         "--use-service-account-credentials", "--bind-address=127.0.0.1",
         f"--cluster-signing-cert-file={PKI}/ca.crt", f"--cluster-signing-key-file={PKI}/ca.key",
-        "--kube-api-qps=200", "--kube-api-burst=400",  # the default rate costs seconds at the first start
+        "--kube-api-qps=200", "--kube-api-burst=400",  # with the default rate, the first start takes seconds longer
     ]  # fmt: skip
 
 
 def node(network: Network) -> Iterator[Command]:
-    """Yield what runs pods."""
+    """Yield the components that run pods."""
     yield "kube-scheduler", [
         "kube-scheduler", f"--kubeconfig={PKI}/scheduler.kubeconfig", "--leader-elect=false",
         "--bind-address=127.0.0.1",
@@ -86,8 +86,8 @@ def _json(path: Path, content: object) -> None:
 
 
 def _cni(network: Network) -> dict[str, object]:
-    # ptp, not bridge: traffic between pods is routed, so Services work without br_netfilter. Leases of
-    # addresses live on the node's private /run: an unclean death leaks none.
+    # ptp, not bridge: traffic between pods is routed, so Services work without br_netfilter. Address leases are
+    # in the node's private /run, so a crash leaks none.
     ipam = {
         "type": "host-local",
         "dataDir": "/run/cni-ipam",
@@ -115,11 +115,11 @@ def _kubelet(network: Network) -> dict[str, object]:
         "resolvConf": f"{STATE}/etc/resolv.conf",
         "cgroupDriver": "cgroupfs",
         "failCgroupV1": False,
-        "cgroupsPerQOS": False,  # QoS groups would need the host's cgroup root; container limits hold without
+        "cgroupsPerQOS": False,  # QoS cgroups need the host's cgroup root; container limits work without
         "enforceNodeAllocatable": [],
         "failSwapOn": False,
-        "featureGates": {"KubeletInUserNamespace": True},  # tolerates what an unprivileged host refuses
-        "imageGCHighThresholdPercent": 100,  # images that no registry has must survive a full disk
+        "featureGates": {"KubeletInUserNamespace": True},  # tolerates operations that an unprivileged host denies
+        "imageGCHighThresholdPercent": 100,  # local images are in no registry, so never delete them
         "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "memory.available": "64Mi"},
         "shutdownGracePeriod": "0s",
     }
@@ -139,7 +139,7 @@ def _proxy(network: Network) -> dict[str, object]:
 
 
 def _corefile(network: Network) -> str:
-    # Two server blocks: in one, `template` would answer before `kubernetes` does.
+    # Two server blocks: in a single one, `template` would answer before `kubernetes`.
     return f"""cluster.local:53 {{
     bind {network.node}
     kubernetes cluster.local {{

@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them, and are known again by pid and start time."""
+"""Processes that outlive the command that started them, identified by pid and start time."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from dev.cluster.layout import ClusterError, State
 
 
 def start_time(pid: int) -> str | None:
-    """Return when a process started, in the kernel's ticks; None if it is not running (a zombie is not)."""
+    """Return the start time of a process, in kernel ticks; None if it is not running (or is a zombie)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -21,7 +21,7 @@ def start_time(pid: int) -> str | None:
 
 
 def running(state: State, name: str) -> int | None:
-    """Return the pid of a daemon of this cluster, None if it does not run."""
+    """Return the pid of a daemon of this cluster; None if it is not running."""
     record = state.facts.get("daemons", {}).get(name)
     if record is None:
         return None
@@ -29,7 +29,7 @@ def running(state: State, name: str) -> int | None:
 
 
 def remember(state: State, name: str, pid: int) -> None:
-    """Note a process as this cluster's daemon."""
+    """Save a process as a daemon of this cluster."""
     daemons = dict(state.facts.get("daemons", {}))
     daemons[name] = {"pid": pid, "started": start_time(pid)}
     state.save(daemons=daemons)
@@ -41,7 +41,7 @@ def forget(state: State, name: str) -> None:
 
 
 def spawn(state: State, name: str, argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> int:
-    """Start a daemon in a session of its own, with its output in a log; return its pid."""
+    """Start a daemon in a new session, with its output in a log file; return its pid."""
     with state.log(name).open("ab") as log:
         process = subprocess.Popen(
             [str(part) for part in argv],
@@ -53,23 +53,23 @@ def spawn(state: State, name: str, argv: Sequence[str | Path], *, env: Mapping[s
             cwd="/" if env is None else None,
         )
     remember(state, name, process.pid)
-    process.returncode = 0  # it outlives this object: `wait_gone` reaps it, and Python need not warn
+    process.returncode = 0  # the process outlives this object, and `wait_gone` reaps it: no ResourceWarning
     return process.pid
 
 
-def stop(state: State, name: str, *, sign: int = signal.SIGTERM, patience: float = 10.0) -> None:
-    """End a daemon; after `patience` seconds by SIGKILL. One that does not run is fine."""
+def stop(state: State, name: str, *, sign: int = signal.SIGTERM, grace_period: float = 10.0) -> None:
+    """Stop a daemon, with SIGKILL after `grace_period` seconds; do nothing if it is not running."""
     pid = running(state, name)
     if pid is not None:
         os.kill(pid, sign)
-        if not wait_gone(pid, patience):
+        if not wait_gone(pid, grace_period):
             os.kill(pid, signal.SIGKILL)
             wait_gone(pid, 5.0)
     forget(state, name)
 
 
 def wait_gone(pid: int, seconds: float) -> bool:
-    """Wait until a process has ended; tell whether it did. Reaps it if it is our child."""
+    """Wait until a process has ended; return whether it did. Reap it if it is a child of this process."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with contextlib.suppress(OSError):
@@ -81,10 +81,10 @@ def wait_gone(pid: int, seconds: float) -> bool:
 
 
 def wait_until(what: str, ready: Callable[[], bool], *, seconds: float, log: Path, alive: Callable[[], bool]) -> None:
-    """Wait for something to answer.
+    """Wait until a component is ready.
 
     Raises:
-        ClusterError: it died or did not answer in time; the message holds the end of its log.
+        ClusterError: its process exited, or it was not ready in time; the message contains the end of its log.
     """
     end, last = time.monotonic() + seconds, ""
     while time.monotonic() < end:
@@ -94,7 +94,7 @@ def wait_until(what: str, ready: Callable[[], bool], *, seconds: float, log: Pat
         except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
             last = repr(error)
         if not alive():
-            last = "it died"
+            last = "the process exited"
             break
         time.sleep(0.05)
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else ""

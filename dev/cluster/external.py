@@ -1,7 +1,8 @@
-"""The user's own cluster in place of the local one: DURAFLEET_CLUSTER=kubeconfig, and only then.
+"""The user's own cluster instead of the local one, only if DURAFLEET_CLUSTER=kubeconfig.
 
-Nothing of it is started or ended here. It has to reach a Temporal (TEMPORAL_ADDRESS, as its pods see it)
-and to have the images: loaded from the archives that are built here, or pushed to a registry and named.
+This module neither starts nor stops it. The cluster must reach a Temporal server (TEMPORAL_ADDRESS, as its
+pods reach it) and have the images: loaded from the archives that are built here, or pushed to a registry and
+named in DURAFLEET_OPERATOR_IMAGE and DURAFLEET_WORKER_IMAGE.
 """
 
 import os
@@ -21,31 +22,31 @@ _NAMED = {"operator": "DURAFLEET_OPERATOR_IMAGE", "worker": "DURAFLEET_WORKER_IM
 class ExternalCluster(Cluster):
     """The cluster of the current kubectl context."""
 
-    def up(  # nothing to start, so nothing to choose
+    def up(  # nothing is started, so the arguments have no effect
         self,
         parts: Collection[str] = PARTS,  # noqa: ARG002
         *,
         audit: bool = False,  # noqa: ARG002
         temporal_in_memory: bool = False,  # noqa: ARG002
     ) -> None:
-        """Check that the cluster answers, and that the demo's needs are met.
+        """Check that the cluster answers and meets the requirements of the demo.
 
         Raises:
-            ClusterError: says what is missing.
+            ClusterError: names what is missing.
         """
         for program in ("kubectl", "helm"):
             if shutil.which(program) is None:
-                raise ClusterError(f"{program} is not on PATH; {MODE}=kubeconfig uses your own")
+                raise ClusterError(f"{program} is not on PATH; install it, because {MODE}=kubeconfig uses your own")
         self._say(f"using your cluster: {self.kubectl('config', 'current-context').strip()}")
         self.kubectl("get", "--raw", "/readyz")
         if "TEMPORAL_ADDRESS" not in os.environ:
-            raise ClusterError("set TEMPORAL_ADDRESS to the host:port of a Temporal that pods of your cluster reach")
+            raise ClusterError(
+                "set TEMPORAL_ADDRESS to the host:port of a Temporal server that pods of your cluster can reach"
+            )
 
     def down(self) -> None:
-        """Leave the cluster alone."""
-        self._say(
-            "your own cluster is left as it is; to remove Durafleet: helm -n durafleet-system uninstall durafleet"
-        )
+        """Do nothing: the cluster belongs to the user."""
+        self._say("your own cluster is not changed; to remove Durafleet: helm -n durafleet-system uninstall durafleet")
 
     @property
     def running(self) -> bool:
@@ -60,10 +61,10 @@ class ExternalCluster(Cluster):
         return {}
 
     def images(self) -> dict[str, str]:
-        """Return the images that the cluster is to use.
+        """Return the images that the environment names.
 
         Raises:
-            ClusterError: they were built here, and the cluster has to be given them first.
+            ClusterError: it does not name both. They have been built; the message describes how to load them.
         """
         named = {target: os.environ[name] for target, name in _NAMED.items() if name in os.environ}
         if len(named) == len(_NAMED):
@@ -76,7 +77,7 @@ class ExternalCluster(Cluster):
             f"{name}={reference}" for name, (reference, _) in zip(_NAMED.values(), archives, strict=True)
         )
         raise ClusterError(
-            f"give your cluster the images, or push them to its registry:\n{commands}\nthen set {variables}"
+            f"load the images into your cluster, or push them to its registry:\n{commands}\nthen set {variables}"
         )
 
     def _archive(self, target: str) -> tuple[str, Path]:
@@ -96,7 +97,7 @@ class ExternalCluster(Cluster):
 
 
 def choose_cluster(name: str, **options: object) -> Cluster:
-    """Return the local cluster of this name, or the user's own where DURAFLEET_CLUSTER asks for it.
+    """Return the local cluster of this name, or the user's own if DURAFLEET_CLUSTER is set to kubeconfig.
 
     Raises:
         ClusterError: DURAFLEET_CLUSTER has another value.

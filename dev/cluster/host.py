@@ -1,4 +1,4 @@
-"""The host's side of a node: its namespaces, cgroups and link; starting it, ending it, what is left of it."""
+"""The host's side of a node: namespaces, cgroups and network link; start, stop and leftovers."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ _NAMESPACES = ("--pid", "--mount", "--net", "--uts", "--ipc", "--cgroup", "--for
 
 
 def node_pid(state: State) -> int | None:
-    """Return the pid of the node's init, None if the node does not run."""
+    """Return the pid of the node's init; None if the node is not running."""
     return running(state, INIT)
 
 
@@ -31,11 +31,11 @@ def group_folders(state: State) -> Iterator[Path]:
 
 
 def make_groups(state: State) -> list[Path]:
-    """Make this cluster's cgroups."""
+    """Create this cluster's cgroups."""
     folders = list(group_folders(state))
     for folder in folders:
         folder.mkdir(exist_ok=True)
-        for name in ("cpuset.cpus", "cpuset.mems"):  # the first version takes no process until both are set
+        for name in ("cpuset.cpus", "cpuset.mems"):  # cgroup v1 accepts no process until both are set
             file = folder / name
             if file.exists() and not file.read_text().strip():
                 file.write_text((folder.parent / name).read_text())
@@ -48,7 +48,7 @@ def make_groups(state: State) -> list[Path]:
 
 
 def remove_groups(state: State) -> None:
-    """Remove this cluster's cgroups, deepest first; the last processes may still be on their way out."""
+    """Remove this cluster's cgroups, deepest first; retry while the last processes exit."""
     for folder in group_folders(state):
         for path, _, _ in os.walk(folder, topdown=False):
             for _ in range(100):
@@ -71,13 +71,15 @@ def remove_link(state: State) -> None:
 
 
 def start_node(state: State, programs: dict[str, Path], *, pods: bool, audit: bool) -> subprocess.Popen[bytes]:
-    """Start the node's init; the caller then writes a line to its standard input once the API serves.
+    """Start the node's init; the caller must call `release` when the API server is ready.
 
     Raises:
-        ClusterError: not root, or the namespaces could not be made.
+        ClusterError: not root, or the namespaces could not be created.
     """
     if os.geteuid() != 0:
-        raise ClusterError("the local cluster needs root: it makes namespaces, mounts and a network link")
+        raise ClusterError(
+            "the local cluster needs root, for namespaces, mounts and a network link; run the command as root"
+        )
     remove_link(state)
     remove_groups(state)
     for folder in ("etcd", "var/lib", "var/log", "var/tmp", "log"):
@@ -100,7 +102,7 @@ def start_node(state: State, programs: dict[str, Path], *, pods: bool, audit: bo
             start_new_session=True,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-            preexec_fn=lambda: _join(folders),  # noqa: PLW1509 - no thread of ours runs here
+            preexec_fn=lambda: _join(folders),  # noqa: PLW1509 - this process has no threads here
         )
     remember(state, INIT, _child_of(process, state))
     connect(state)
@@ -120,11 +122,11 @@ def _tell(process: subprocess.Popen[bytes]) -> None:
 
 
 def release(process: subprocess.Popen[bytes]) -> None:
-    """Let the init start the rest: the API serves."""
+    """Let the init start the other components, after the API server is ready."""
     _tell(process)
     assert process.stdin is not None
     process.stdin.close()
-    process.returncode = 0  # it outlives this object: `wait_gone` reaps it, and Python need not warn
+    process.returncode = 0  # the process outlives this object, and `wait_gone` reaps it: no ResourceWarning
 
 
 def _child_of(process: subprocess.Popen[bytes], state: State) -> int:
@@ -133,11 +135,11 @@ def _child_of(process: subprocess.Popen[bytes], state: State) -> int:
         if children:
             return int(children[0])
         time.sleep(0.01)
-    raise ClusterError(f"the node's namespaces could not be made; see {state.log('init')}")
+    raise ClusterError(f"the node's namespaces could not be created; read {state.log('init')}")
 
 
 def gather(state: State, programs: dict[str, Path]) -> Path:
-    """Put the programs into one folder of this cluster, which the node mounts: hard links where they can be."""
+    """Put the programs into one folder, which the node mounts: as hard links if possible, else as copies."""
     folder = state.dir / "bin"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -150,7 +152,7 @@ def gather(state: State, programs: dict[str, Path]) -> Path:
 
 
 def connect(state: State) -> None:
-    """Join host and node by a link."""
+    """Connect host and node with a network link."""
     pid, network = node_pid(state), state.network
     for command in (
         ["ip", "link", "add", state.link, "type", "veth", "peer", "name", "eth0", "netns", str(pid)],
@@ -171,7 +173,9 @@ def enter(state: State, *command: str | Path, stdin: int | None = None) -> subpr
     """Run a command inside the node's namespaces."""
     pid = node_pid(state)
     if pid is None:
-        raise ClusterError(f"cluster {state.name!r} does not run; python -m dev.cluster up --name {state.name}")
+        raise ClusterError(
+            f"cluster {state.name!r} is not running; start it: python -m dev.cluster up --name {state.name}"
+        )
     return subprocess.run(
         ["nsenter", "-t", str(pid), "-m", "-n", "-p", "-u", "-i", "-C", "--", "env",
          f"PATH=/mnt/bin:{os.environ['PATH']}", *map(str, command)],
@@ -180,7 +184,7 @@ def enter(state: State, *command: str | Path, stdin: int | None = None) -> subpr
 
 
 def stop_node(state: State) -> None:
-    """End the node and everything in it; one that does not run, or died uncleanly, is fine."""
+    """Stop the node and everything in it, also after a crash; do nothing if it is not running."""
     pid = node_pid(state)
     if pid is not None:
         os.kill(pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Where a cluster keeps its files, and which addresses it has: chosen once, kept with its state."""
+"""Files and addresses of a cluster: chosen once and saved in its state."""
 
 import hashlib
 import ipaddress
@@ -17,16 +17,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class ClusterError(Exception):
-    """The local cluster cannot do what was asked; the message says what to do."""
+    """The local cluster cannot do what was requested; the message names the next step."""
 
 
 def cache_dir() -> Path:
-    """Return the user's cache folder for builds."""
+    """Return the folder of the build caches in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "durafleet"
 
 
 def state_dir() -> Path:
-    """Return the folder with a folder per cluster."""
+    """Return the folder that contains one folder for each cluster."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "durafleet"
 
 
@@ -66,7 +66,7 @@ class Network:
 
 
 def choose_network(seed: str, used: Iterable[str]) -> Network:
-    """Pick a /16 of 10.0.0.0/8 that overlaps none of the networks in `used`; the same seed starts at the same place.
+    """Return a /16 of 10.0.0.0/8 that overlaps no network in `used`; the same seed starts with the same candidate.
 
     Raises:
         ClusterError: none is free.
@@ -77,11 +77,11 @@ def choose_network(seed: str, used: Iterable[str]) -> Network:
         prefix = f"10.{40 + (start + offset) % 200}"
         if not any(ipaddress.ip_network(f"{prefix}.0.0/16").overlaps(other) for other in taken):
             return Network(prefix)
-    raise ClusterError("no free 10.x.0.0/16 on this machine; end another cluster (python -m dev.cluster down --all)")
+    raise ClusterError("no free 10.x.0.0/16 on this machine; stop other clusters: python -m dev.cluster down --all")
 
 
 def routed_networks() -> list[str]:
-    """Return the IPv4 networks that this machine has routes to."""
+    """Return the IPv4 networks to which this machine has routes."""
     out = subprocess.run(
         ["ip", "-j", "-4", "route", "show", "table", "all"], check=True, capture_output=True, text=True
     ).stdout
@@ -90,7 +90,7 @@ def routed_networks() -> list[str]:
 
 @dataclass
 class State:
-    """One cluster's folder, and the facts in it that outlive a process."""
+    """The folder of one cluster, and the facts that are saved in it."""
 
     name: str
     facts: dict[str, Any] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class State:
 
     @property
     def link(self) -> str:
-        """Name of the host's end of the link to the node (at most 15 characters)."""
+        """Interface name of the link to the node, on the host (at most 15 characters)."""
         return f"dfl{self.id}"
 
     @property
@@ -128,18 +128,18 @@ class State:
 
     @property
     def network(self) -> Network:
-        """Return the addresses, choosing them on first use."""
+        """Return the addresses; they are chosen on first use."""
         if "network" not in self.facts:
             self.save(network=choose_network(self.name, routed_networks()).prefix)
         return Network(self.facts["network"])
 
     def log(self, name: str) -> Path:
-        """Return the path of a log file, its folder made."""
+        """Return the path of a log file; create its folder."""
         (self.dir / "log").mkdir(parents=True, exist_ok=True)
         return self.dir / "log" / f"{name}.log"
 
     def save(self, **facts: Any) -> None:
-        """Remember facts, all or nothing."""
+        """Save facts atomically."""
         self.facts.update(facts)
         self.dir.mkdir(parents=True, exist_ok=True)
         fresh = self.file.with_suffix(".new")

@@ -1,8 +1,8 @@
-"""The node's init: process 1 of the node's namespaces, and the parent of all that runs there.
+"""The node's init: process 1 of the node's namespaces, and the parent of all processes of the node.
 
-Started by `host.py` through `unshare`. It builds the node's view of the file system, waits twice for
-the starter (until the link is in, until the API serves), starts the components and starts again
-whichever dies. When it ends, the kernel ends everything else and drops mounts, links and rules.
+`host.py` starts it with `unshare`. It mounts the node's file systems, starts the components, and restarts a
+component that exits. It waits for `host.py` twice: until the network link exists, and until the API server is
+ready. When it ends, the kernel ends all other processes and removes the mounts, links and rules.
 """
 
 import json
@@ -26,7 +26,7 @@ _TUNABLES = {
     "kernel/keys/root_maxkeys": "1000000",
     "kernel/keys/root_maxbytes": "25000000",
 }
-"""What a kubelet wants of the kernel. It reads them here from files of ours: the host's stay as they are."""
+"""Kernel settings that the kubelet requires. It reads them from bind-mounted files; the host's do not change."""
 
 
 def mount(*arguments: str, pass_fds: tuple[int, ...] = ()) -> None:
@@ -45,7 +45,7 @@ def read_cgroup_mounts() -> list[tuple[str, str, str]]:
 
 
 def build_view(state: str, programs: str) -> None:
-    """Make the node's own /mnt, /proc, /sys, /run and /var."""
+    """Mount /mnt, /proc, /sys, /run and /var for the node only."""
     hierarchies = read_cgroup_mounts()
     state_fd, bin_fd = os.open(state, os.O_PATH), os.open(programs, os.O_PATH)  # reachable after /mnt is covered
     mount("-t", "tmpfs", "tmpfs", "/mnt")
@@ -64,7 +64,7 @@ def build_view(state: str, programs: str) -> None:
 
 
 def protect_sysctls() -> None:
-    """Make all sysctls but the network's read-only: they are the host's."""
+    """Make all sysctls read-only except those of the network, because they belong to the host."""
     mount("--bind", "/proc/sys", "/proc/sys")
     mount("--bind", "/proc/sys/net", "/proc/sys/net")
     mount("-o", "remount,bind,ro", "/proc/sys")
@@ -78,7 +78,7 @@ def protect_sysctls() -> None:
 
 
 def mount_cgroups(hierarchies: list[tuple[str, str, str]]) -> None:
-    """Mount the hierarchies again, seen from the cgroup namespace: "/" is this cluster's own group."""
+    """Mount the hierarchies again from inside the cgroup namespace, where "/" is the cluster's cgroup."""
     legacy = any(kind == "cgroup" for _, kind, _ in hierarchies)
     if legacy:
         mount("-t", "tmpfs", "tmpfs", "/sys/fs/cgroup")
@@ -91,7 +91,7 @@ def mount_cgroups(hierarchies: list[tuple[str, str, str]]) -> None:
 
 
 def delegate_controllers(root: Path) -> None:
-    """Move ourselves into a leaf and hand the controllers down, as cgroup v2 wants it."""
+    """Move all processes into a leaf and enable the controllers for the subtree, as cgroup v2 requires."""
     (root / "init").mkdir(exist_ok=True)
     for pid in (root / "cgroup.procs").read_text().split():
         (root / "init/cgroup.procs").write_text(pid)
@@ -111,13 +111,13 @@ def bring_up_network(network: Network) -> None:
 
 
 def next_stage() -> None:
-    """Wait for the starter's word; without it this is a half-started node, which ends."""
+    """Wait until `host.py` allows the next stage; exit if it has ended, because the node would stay half-started."""
     if not sys.stdin.readline():
-        sys.exit("the starter went away")
+        sys.exit("the process that starts the node has exited")
 
 
 class Supervisor:
-    """Starts components, and starts again whichever ends."""
+    """Starts components, and restarts those that exit."""
 
     def __init__(self) -> None:
         self._alive: dict[int, tuple[Command, float]] = {}
@@ -133,24 +133,24 @@ class Supervisor:
         self._alive[process.pid] = (command, time.monotonic())
 
     def stop(self, *_: Any) -> None:
-        """End: etcd finishes its writes, the rest just goes."""
+        """Stop: etcd finishes its writes, all other components are killed."""
         self._stopping = True
         for pid, ((name, _argv), _since) in list(self._alive.items()):
             os.kill(pid, signal.SIGTERM if name == "etcd" else signal.SIGKILL)
 
     def watch(self) -> None:
-        """Reap for ever, orphans too, as an init must; return when etcd has ended after `stop`."""
+        """Reap children, including orphans, as an init must; return when etcd has ended after `stop`."""
         while not (self._stopping and not any(name == "etcd" for (name, _), _ in self._alive.values())):
             pid, status = os.wait()
             command, since = self._alive.pop(pid, (None, 0.0))
             if command is not None and not self._stopping:
-                print(f"{command[0]} exited with {os.waitstatus_to_exitcode(status)}; starting it again", flush=True)
+                print(f"{command[0]} exited with {os.waitstatus_to_exitcode(status)}; restarting it", flush=True)
                 time.sleep(0.5 if time.monotonic() - since < 5 else 0)
                 self.start(command)
 
 
 def main() -> None:
-    """Be the node. The argument is JSON: state, bin, network, node (whether pods run), audit."""
+    """Run the node. The argument is JSON: state, bin, network, node (whether pods run), audit."""
     options = json.loads(sys.argv[1])
     network = Network(options["network"])
     build_view(options["state"], options["bin"])

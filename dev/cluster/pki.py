@@ -1,7 +1,7 @@
 """The cluster's certificates and kubeconfigs.
 
-Two clients are strict: the API server reads service account keys in SEC 1 form only, and Python
-3.13 and later want key identifiers in every certificate and critical constraints in the authority's.
+Two clients are strict: the API server reads service account keys in SEC 1 format only. Python 3.13 and
+later require key identifiers in every certificate, and critical constraints in that of the authority.
 """
 
 import base64
@@ -20,14 +20,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from dev.cluster.layout import NODE_NAME, Network, State
 
-_FROM = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)  # early and fixed: a clock that steps breaks nothing
+_FROM = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)  # early and fixed, so that a clock change has no effect
 _UNTIL = _FROM + datetime.timedelta(days=30 * 365)
 _SERVICE = "kubernetes.default.svc.cluster.local"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a certificate speaks for."""
+    """The subject of a certificate."""
 
     file: str
     name: str
@@ -46,7 +46,7 @@ CLIENTS = (
 
 
 def identities(network: Network) -> list[Identity]:
-    """Return everybody who needs a certificate."""
+    """Return all identities that need a certificate."""
     parts = _SERVICE.split(".")
     names = ["localhost", *(".".join(parts[:count]) for count in (1, 2, 3, 5))]
     return [

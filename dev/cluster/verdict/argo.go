@@ -11,10 +11,11 @@ import (
 	luajson "layeh.com/gopher-json"
 )
 
-// Argo CD interrupts scripts after this time.
+// luaTimeout is the time after which Argo CD interrupts a script.
 const luaTimeout = time.Second
 
-// runLua runs a script on an object, the global "obj", as Argo CD does; it returns the table that the script returned.
+// runLua runs a script as Argo CD does, with the object as the global "obj"; it returns the table that the script
+// returned.
 func runLua(object *unstructured.Unstructured, script string) (any, error) {
 	state := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer state.Close()
@@ -39,8 +40,8 @@ func runLua(object *unstructured.Unstructured, script string) (any, error) {
 	return value, err
 }
 
-// openLibraries opens those that Argo CD opens for scripts from its ConfigMap: package, base and table. Of os there
-// are time and date, and only for scripts that require it; there is no string and no math.
+// openLibraries opens the libraries that Argo CD opens for scripts from its ConfigMap: package, base and table. Scripts
+// that require os get its functions time and date. The libraries string and math are not available.
 func openLibraries(state *lua.LState) {
 	for _, library := range []struct {
 		name string
@@ -56,7 +57,7 @@ func openLibraries(state *lua.LState) {
 }
 
 func loadSafeOs(state *lua.LState) int {
-	elsewhere := lua.NewState(lua.Options{SkipOpenLibs: true}) // in state itself it would become a global
+	elsewhere := lua.NewState(lua.Options{SkipOpenLibs: true}) // in state, it would become a global
 	defer elsewhere.Close()
 	lua.OpenOs(elsewhere)
 	whole, safe := elsewhere.CheckTable(-1), state.NewTable()
@@ -113,16 +114,16 @@ func act(object *unstructured.Unstructured, script string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mend(returned, object.Object), nil
+	return restoreEmpty(returned, object.Object), nil
 }
 
-// mend puts back empty objects, which Lua cannot tell from empty lists; Argo CD does the same.
-func mend(changed, before any) any {
+// restoreEmpty restores empty objects, which Lua cannot distinguish from empty lists, as Argo CD does.
+func restoreEmpty(changed, before any) any {
 	switch changed := changed.(type) {
 	case map[string]any:
 		if before, was := before.(map[string]any); was {
 			for key := range changed {
-				changed[key] = mend(changed[key], before[key])
+				changed[key] = restoreEmpty(changed[key], before[key])
 			}
 		}
 	case []any:
@@ -133,7 +134,7 @@ func mend(changed, before any) any {
 			}
 		case []any:
 			for i := range min(len(changed), len(before)) {
-				changed[i] = mend(changed[i], before[i])
+				changed[i] = restoreEmpty(changed[i], before[i])
 			}
 		}
 	}

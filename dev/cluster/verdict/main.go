@@ -1,8 +1,8 @@
-// Verdict says what deployment tools make of Kubernetes objects, each by the tool's own code: kstatus (Flux and
-// Helm 4), Flux's health check expressions, and the Lua of Argo CD's resource customizations.
+// Verdict reports the status that deployment tools compute for Kubernetes objects, with each tool's own code: kstatus
+// (Flux and Helm 4), Flux's health check expressions, and the Lua scripts of Argo CD's resource customizations.
 //
-// It reads a JSON list of questions from standard input and prints the list of answers. A question that cannot be
-// answered, such as one with a script that fails, ends it with code 1.
+// It reads a JSON list of questions from standard input and prints the list of answers. If it cannot answer a question,
+// for example because a script fails, it exits with code 1.
 package main
 
 import (
@@ -17,16 +17,16 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// A question names an object as the API server has it, and the recipes to try on it.
+// A question contains an object as the API server returns it, and the recipes to evaluate on it.
 type question struct {
 	Object    unstructured.Unstructured    `json:"object"`
-	Flux      *kustomize.CustomHealthCheck `json:"flux"`      // of spec.healthCheckExprs of a Kustomization
+	Flux      *kustomize.CustomHealthCheck `json:"flux"`      // an entry of spec.healthCheckExprs of a Kustomization
 	Health    string                       `json:"health"`    // Argo CD's health.lua
 	Discovery string                       `json:"discovery"` // Argo CD's discovery.lua
 	Action    string                       `json:"action"`    // Argo CD's action.lua
 }
 
-// An answer holds what was asked for, and always what kstatus says.
+// An answer contains the requested results, and always the result of kstatus.
 type answer struct {
 	Kstatus reading  `json:"kstatus"`
 	Flux    *reading `json:"flux,omitempty"`
@@ -43,7 +43,7 @@ type reading struct {
 func main() {
 	var questions []question
 	input := json.NewDecoder(os.Stdin)
-	input.DisallowUnknownFields() // a misspelt field of a health check would go unnoticed
+	input.DisallowUnknownFields() // otherwise a misspelt field of a health check has no effect
 	if err := input.Decode(&questions); err != nil {
 		fail(err)
 	}

@@ -12,7 +12,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Names of cluster-scoped objects: two releases in different namespaces must not meet. */}}
+{{/* Name of cluster-scoped objects: it must differ between releases in different namespaces. */}}
 {{- define "durafleet.clusterName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "durafleet.fullname" .) -}}
 {{- end -}}
@@ -23,22 +23,22 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
-{{/* Of one operator of several that divide the namespaces: Deployment, Lease and so on; takes a dict of root and shard. */}}
+{{/* Name of the objects of one shard, such as its Deployment and Lease; takes a dict of root and shard. */}}
 {{- define "durafleet.shardName" -}}
 {{- include "durafleet.fullname" .root -}}
 {{- if gt (int .root.Values.shards) 1 -}}-{{ .shard }}{{- end -}}
 {{- end -}}
 
-{{/* What tells its pods from those of the other shards; empty if there is one operator only. */}}
+{{/* Label that selects the pods of one shard; empty with a single shard. Takes a dict of root and shard. */}}
 {{- define "durafleet.shardLabel" -}}
 {{- if gt (int .root.Values.shards) 1 -}}durafleet.dev/shard: {{ .shard | quote }}{{- end -}}
 {{- end -}}
 
-{{/* Where Temporal calls a shard's operator; takes a dict of root and shard. One of another shard would not know the run. */}}
+{{/* Callback URL of one shard, because other shards do not know its runs; takes a dict of root and shard. */}}
 {{- define "durafleet.callbackUrl" -}}
 {{- $url := .root.Values.callbacks.url -}}
 {{- if and (gt (int .root.Values.shards) 1) (not (contains "{shard}" $url)) -}}
-{{- fail "callbacks.url: with shards above 1 each has an address of its own; write {shard} where its number belongs" -}}
+{{- fail "callbacks.url: with shards above 1, each shard needs its own address; write {shard} in place of its number" -}}
 {{- end -}}
 {{- $url | replace "{shard}" (toString .shard) -}}
 {{- end -}}
@@ -59,14 +59,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* An image reference; takes a dict of image and chart. With a digest the tag is only words. */}}
+{{/* Image reference; takes a dict of image and chart. With a digest, the tag has no effect. */}}
 {{- define "durafleet.image" -}}
 {{- .image.repository -}}
 {{- if or .image.tag (not .image.digest) -}}:{{ .image.tag | default .chart.AppVersion }}{{- end -}}
 {{- with .image.digest -}}@{{ . }}{{- end -}}
 {{- end -}}
 
-{{/* What the operator may do in every namespace that it watches: what it does, and no more. */}}
+{{/* The operator's rights in each namespace that it watches: the ones that it uses, and no others. */}}
 {{- define "durafleet.rules" -}}
 - apiGroups: [durafleet.dev]
   resources: [agentruns, agentworkers, temporalconnections]
@@ -81,7 +81,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   resources: [deployments] # the fleets
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
-  resources: [configmaps] # their agents files; inputs of runs
+  resources: [configmaps] # declared agents of the fleets; inputs of runs
   verbs: [get, list, watch, create, patch, delete]
 {{- if .Values.inputFromSecrets.enabled }}
 - apiGroups: [""]
@@ -89,7 +89,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [get]
 {{- end }}
 - apiGroups: [""]
-  resources: [pods] # why a fleet does not come up
+  resources: [pods] # the reason why a fleet does not start
   verbs: [get, list]
 - apiGroups: ["", events.k8s.io]
   resources: [events]
