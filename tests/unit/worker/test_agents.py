@@ -63,7 +63,7 @@ def test_openai_itself_needs_a_key():
 
 
 def test_an_unknown_kind_of_model_is_refused():
-    with pytest.raises(ConfigurationError, match="model 'magic:8-ball' is of no known kind"):
+    with pytest.raises(ConfigurationError, match="model 'magic:8-ball' is of an unknown kind"):
         build(model="magic:8-ball")
 
 
