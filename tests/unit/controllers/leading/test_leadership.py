@@ -178,7 +178,7 @@ async def test_while_it_may_not_read_the_lease_it_is_not_ready_and_says_why(cand
     lease.refusal = Denied("HTTP 403: leases is forbidden")
     standing_by = asyncio.create_task(candidate.acquire())
     await until(lambda: "HTTP 403" in candidate.standing[1], what="it was refused", within=10)
-    assert candidate.standing == (False, "standby: no answer about the Lease: HTTP 403: leases is forbidden")
+    assert candidate.standing == (False, "standby: the request for the Lease failed: HTTP 403: leases is forbidden")
     lease.refusal, lease.record = None, Record(
         holder=OTHER, duration=8, acquired=NOON, renewed=NOON, transitions=0, version="0"
     )  # fmt: skip
