@@ -72,7 +72,10 @@ def _explain(error: Exception, endpoint: Endpoint) -> tuple[ErrorType, str]:
     if isinstance(error, UsageLimitExceeded):
         return _limit(error)
     if isinstance(error, ContentFilterError):
-        return ErrorType.MODEL_REJECTED, f"The content filter of {endpoint.url} stopped the answer: {_cut(str(error))}"
+        return ErrorType.MODEL_REJECTED, (
+            f"The content filter of {endpoint.url} stopped the answer ({_cut(str(error))}). "
+            "Change the instructions or the input, then create a new run."
+        )
     if isinstance(error, UnexpectedModelBehavior):
         return _model_behaviour(error)
     return ErrorType.INVALID_INPUT, f"The run cannot continue: {_cut(str(error))}"

@@ -43,7 +43,7 @@ class AgentRun:
     @workflow.run
     async def run(self, argument: Any = None) -> RunResult:
         # Any, because the SDK would retry an argument that it cannot decode until the run times out.
-        # No `finally`: when a worker evicts a run from its cache, it unwinds this frame although the run goes on.
+        # No `finally`: when a worker evicts a run from its cache, it unwinds this frame although the run continues.
         try:
             given = _given(argument)
             self.options = given.options

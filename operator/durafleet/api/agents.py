@@ -43,8 +43,8 @@ class Agent(Model):
     tools: list[PythonTool] = Field(default_factory=list, max_length=64, description="Tools that the agent can call.")
     output_schema: dict[str, Any] | None = Field(
         default=None,
-        description="JSON Schema of the answer, of type object. The model gets two more attempts to correct an answer "
-        "that does not match; then the run fails with OutputInvalid. If unset, the answer is text.",
+        description="JSON Schema of the answer. Its type must be object. The model gets two more attempts to correct "
+        "an answer that does not match; then the run fails with OutputInvalid. If unset, the answer is text.",
         json_schema_extra=ANY_JSON,
     )
 

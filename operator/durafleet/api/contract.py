@@ -82,8 +82,8 @@ class Limits(Model):
         default=None,
         ge=1,
         le=10000,
-        description="Maximum number of requests to the model: 1 to 10000. It is 200 if neither the AgentRun nor the "
-        "AgentWorker sets it. A run that needs more fails with TurnLimitExceeded.",
+        description="Maximum number of requests to the model: 1 to 10000. Defaults to 200 if neither the AgentRun nor "
+        "the AgentWorker sets it. A run that needs more fails with TurnLimitExceeded.",
     )
     tool_calls: int | None = Field(
         default=None,
