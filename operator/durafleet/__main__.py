@@ -1,7 +1,7 @@
 """The operator's process: settings, logs, run, exit code.
 
-Exit codes: 0 stopped as asked; 1 something died, start me again; 2 the settings are wrong; 3 the lease was lost
-(see `fence`), start me again.
+Exit codes: 0 stopped as requested; 1 failed, to be restarted; 2 invalid settings; 3 the lease was lost (see `fence`),
+to be restarted.
 """
 
 import asyncio
@@ -30,14 +30,16 @@ def main() -> None:
     except KeyboardInterrupt:
         _leave(0)
     except BaseException:
-        logging.getLogger("durafleet").exception("the operator dies; its next start goes on where it is")
+        logging.getLogger("durafleet").exception(
+            "the operator failed; after a restart it continues from the current state"
+        )
         _leave(1)
 
 
 def _leave(code: int) -> NoReturn:
-    """End at once, whatever still runs: a task may not heed its cancellation.
+    """Exit at once, because a running task may ignore its cancellation.
 
-    Temporal's client can also abort an interpreter that shuts down in order (sdk-python#300).
+    Temporal's client can also abort an interpreter that shuts down normally (sdk-python#300).
     """
     logging.shutdown()
     sys.stdout.flush()

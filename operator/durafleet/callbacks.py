@@ -1,10 +1,10 @@
-"""Receiving Temporal's callbacks: each is a hint to look at a run, and nothing more.
+"""Receive Temporal's callbacks. Each is only a hint to reconcile a run.
 
-Whoever reaches the port can send one. So it must be signed, and what it claims is not read: the operator asks
-Temporal itself what has become of the run.
+Anybody who can reach the port can send one. So a callback must be signed, and its content is ignored: the operator
+reads the state of the run from Temporal.
 
-The port is one of its own because only an operator that acts listens there. A standby that answered, whatever it said,
-would be in the way: Temporal takes an error for a broken address, and soon calls it no more.
+Callbacks have a port of their own, because only the leader listens on it. Any response of a standby would be harmful:
+Temporal takes an error for a broken address, and soon stops calling it.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from durafleet.core.runs.callbacks import PATH, SIGNATURE_HEADER, WORKFLOW_HEADE
 
 
 class Outcome(StrEnum):
-    """What became of a callback; `EARLY` before the AgentRuns are known, `UNKNOWN` also if the end is settled."""
+    """The outcome of a callback. `EARLY`: the AgentRuns are not known yet. `UNKNOWN`: no such run, or it has ended."""
 
     LOOKED = "looked"
     UNKNOWN = "unknown"
@@ -28,11 +28,11 @@ class Outcome(StrEnum):
 
 
 BODY_LIMIT = 4 * 2**20
-"""Bytes; Temporal's messages are no larger."""
-RECEIVED = Counter("durafleet_callbacks_total", "Temporal's callbacks by what became of them.", ["outcome"])
+"""In bytes. Temporal's messages are not larger."""
+RECEIVED = Counter("durafleet_callbacks_total", "Callbacks from Temporal, by outcome.", ["outcome"])
 _STATUS = {
     Outcome.LOOKED: 200,
-    Outcome.UNKNOWN: 200,  # there is nothing to do: Temporal need not come again
+    Outcome.UNKNOWN: 200,  # there is nothing to do, so Temporal need not repeat it
     Outcome.EARLY: 503,
     Outcome.FORGED: 403,
     Outcome.OVERSIZED: 413,
@@ -40,24 +40,24 @@ _STATUS = {
 
 
 class CallbackReceiver:
-    """What Temporal calls when a run ends.
+    """The endpoint that Temporal calls when a run ends.
 
     Args:
-        knows: whether this operator knows its AgentRuns by now.
-        look: looks at the run of a workflow soon; tells whether there is such a run.
+        knows: returns whether this operator knows its AgentRuns yet.
+        look: enqueues the run of a workflow; returns whether there is such a run.
     """
 
     def __init__(self, address: CallbackAddress, *, knows: Callable[[], bool], look: Callable[[str], bool]) -> None:
         self._address, self._knows, self._look = address, knows, look
 
     def app(self) -> web.Application:
-        """Return what is to be served."""
+        """Return the application to serve."""
         app = web.Application(client_max_size=BODY_LIMIT)
         app.add_routes([web.post(PATH, self._receive)])
         return app
 
     async def run(self, *, host: str, port: int) -> None:
-        """Serve until cancelled; calls that are being answered then are cut off, and come again."""
+        """Serve until cancelled. Calls in progress are then cut off, and Temporal repeats them."""
         runner = web.AppRunner(self.app(), access_log=None, handle_signals=False, shutdown_timeout=0)
         await runner.setup()
         try:
@@ -76,7 +76,7 @@ class CallbackReceiver:
         if not self._address.signed(workflow, request.headers.get(SIGNATURE_HEADER, "")):
             return Outcome.FORGED
         try:
-            await request.read()  # only so that the sender gets rid of it
+            await request.read()  # only so that the sender can complete its request
         except web.HTTPRequestEntityTooLarge:
             return Outcome.OVERSIZED
         if not self._knows():

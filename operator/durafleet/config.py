@@ -1,4 +1,4 @@
-"""The operator's settings: DURAFLEET_* variables, set by the chart's values."""
+"""The settings of the operator: DURAFLEET_* variables, which the chart sets from its values."""
 
 from typing import Annotated, Literal
 
@@ -11,45 +11,50 @@ from durafleet.errors import ConfigurationError
 
 
 class Settings(BaseSettings):
-    """All that can be set. Lists are written with commas."""
+    """All settings. Lists are comma-separated."""
 
     model_config = SettingsConfigDict(env_prefix="DURAFLEET_", frozen=True, hide_input_in_errors=True)
 
     temporal_address: str | None = Field(
-        default=None, pattern=r"^.+:[0-9]{1,5}$", description="host:port of the default connection; none unless set."
+        default=None,
+        pattern=r"^.+:[0-9]{1,5}$",
+        description="host:port of the default connection. If unset, there is no default connection.",
     )
     temporal_namespace: str = Field(
         default="default", min_length=1, description="Temporal namespace of the default connection."
     )
-    worker_image: str | None = Field(default=None, description="Image of AgentWorkers that name none.")
+    worker_image: str | None = Field(default=None, description="Image of AgentWorkers without spec.image.")
     worker_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     worker_image_pull_secrets: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Pull secrets of all workers."
+        default=(), description="Image pull secrets of all workers."
     )
     watch_namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Namespaces to watch; empty: all."
+        default=(), description="Namespaces to watch. Defaults to all."
     )
     shard: Annotated[Shard, NoDecode] = Field(
-        default=Shard(), description="index/count: which part of these namespaces is this operator's; empty: all."
+        default=Shard(),
+        description="index/count: the part of these namespaces that is this operator's. Defaults to all.",
     )
     lease_name: str | None = Field(
-        default=None, description="Lease by which one operator of several leads; none unless set: then it always does."
+        default=None, description="Lease for leader election. If unset, there is none, and the operator always leads."
     )
-    lease_namespace: str | None = Field(default=None, validate_default=True, description="Where that Lease is.")
+    lease_namespace: str | None = Field(default=None, validate_default=True, description="Namespace of that Lease.")
     callback_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s/?#@]+(/[^\s#]*)?$",
-        description="Where Temporal reaches /callbacks/completed of this operator; unset: it is not asked to call.",
+        description="URL at which Temporal reaches /callbacks/completed of this operator. If unset, callbacks are off.",
     )
     callback_secret: SecretStr | None = Field(
-        default=None, validate_default=True, min_length=16, description="Signs the callbacks."
+        default=None, validate_default=True, min_length=16, description="Secret that signs the callbacks."
     )
-    callback_port: int = Field(default=8081, ge=1, le=65535, description="Where callbacks are received, while it acts.")
+    callback_port: int = Field(
+        default=8081, ge=1, le=65535, description="Port for callbacks, open while the operator leads."
+    )
     http_port: int = Field(default=8080, ge=0, le=65535, description="Port of /livez, /readyz and /metrics.")
     http_host: str = "0.0.0.0"  # noqa: S104 - a pod's probes come from outside it
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "plain"] = "json"
-    concurrency: int = Field(default=16, ge=1, le=512, description="AgentRuns worked on at the same time.")
+    concurrency: int = Field(default=16, ge=1, le=512, description="Maximum AgentRuns reconciled at the same time.")
 
     @field_validator("worker_image_pull_secrets", "watch_namespaces", mode="before")
     @classmethod
@@ -79,19 +84,19 @@ class Settings(BaseSettings):
     @classmethod
     def _lease_is_somewhere(cls, value: str | None, others: ValidationInfo) -> str | None:
         if value is None and others.data.get("lease_name"):
-            raise ValueError("must be set beside DURAFLEET_LEASE_NAME")
+            raise ValueError("must be set with DURAFLEET_LEASE_NAME")
         return value
 
     @field_validator("callback_secret")
     @classmethod
     def _callbacks_are_signed(cls, value: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
         if value is None and others.data.get("callback_url"):
-            raise ValueError("must be set beside DURAFLEET_CALLBACK_URL")
+            raise ValueError("must be set with DURAFLEET_CALLBACK_URL")
         return value
 
     @property
     def callbacks(self) -> CallbackAddress | None:
-        """Where Temporal is asked to call; None: nowhere."""
+        """The address for callbacks; None if there are none."""
         if self.callback_url is None or self.callback_secret is None:
             return None
         return CallbackAddress(self.callback_url, self.callback_secret.get_secret_value())
@@ -101,7 +106,7 @@ def load_settings() -> Settings:
     """Read the environment.
 
     Raises:
-        ConfigurationError: names each wrong variable and what is wrong with it.
+        ConfigurationError: names each invalid variable and what is wrong with it.
     """
     try:
         return Settings()

@@ -1,13 +1,13 @@
-"""Every error the operator raises or translates to.
+"""All errors that the operator raises, or translates other errors to.
 
 DurafleetError
-├── ConfigurationError     the operator cannot start like this; exit code 2
-├── Unavailable            nothing is known; asking again is safe
-│   ├── Conflict           someone else wrote first; read again, then decide again
-│   └── Throttled          the server is asked too often; ask more seldom
-└── Refused                asking again will not help
-    ├── NotFound           it does not exist
-    ├── AlreadyExists      what was to be made is there already, made by something else
+├── ConfigurationError     the operator cannot start with these settings; exit code 2
+├── Unavailable            the effect is unknown; a retry is safe
+│   ├── Conflict           another process wrote first; read again, then decide again
+│   └── Throttled          the server limits the rate of requests; send fewer
+└── Refused                a retry does not help
+    ├── NotFound           the object does not exist
+    ├── AlreadyExists      the object exists already, created by another request
     ├── NamespaceNotFound  the Temporal namespace does not exist
     ├── Unsupported        this server cannot do it, or not in this state
     └── Denied             the credentials do not allow it
@@ -15,15 +15,15 @@ DurafleetError
 
 
 class DurafleetError(Exception):
-    """Base of all errors; the message is meant for people."""
+    """Base class of all errors. The message is for people."""
 
 
 class ConfigurationError(DurafleetError):
-    """The operator's own settings are wrong."""
+    """The settings of the operator are invalid."""
 
 
 class Unavailable(DurafleetError):
-    """Nothing is known about the effect; asking again is safe."""
+    """The effect is unknown; a retry is safe."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -31,27 +31,27 @@ class Unavailable(DurafleetError):
 
 
 class Conflict(Unavailable):
-    """Someone else wrote first."""
+    """Another process wrote first."""
 
 
 class Throttled(Unavailable):
-    """The server is asked more often than it allows."""
+    """The server limits the rate of requests."""
 
 
 class Refused(DurafleetError):
-    """Asking again will not help."""
+    """A retry does not help."""
 
 
 class NotFound(Refused):
-    """It does not exist."""
+    """The object does not exist."""
 
 
 class AlreadyExists(Refused):
-    """What was to be made is there already, made by something else."""
+    """The object exists already, created by another request."""
 
 
 class Unsupported(Refused):
-    """This server cannot do it, or not in the state that the workflow is in."""
+    """This server cannot do it, or not in the workflow's state."""
 
 
 class NamespaceNotFound(Refused):

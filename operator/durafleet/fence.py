@@ -1,9 +1,8 @@
-"""The right to write, and its end: a process whose lease has run out must not reach a server once more.
+"""The fence: a process whose lease has expired must not write to a server any more.
 
-Such a process may have been paused, starved or cut off, and not know it. So the lease is held against the clock
-before each call that changes something on a server, and each time that the event loop wakes up, before anything
-else runs. If it has run out, the process ends there and then. There is one fence, as there is one lease, for the
-whole process.
+Such a process may have been paused, starved or disconnected, and not know it. So the lease is checked against the
+clock before each call that changes something on a server, and each time that the event loop wakes up, before
+anything else runs. If it has expired, the process exits immediately. The whole process has one fence and one lease.
 """
 
 import asyncio
@@ -18,26 +17,26 @@ from typing import NoReturn, TypeVar
 logger = logging.getLogger(__name__)
 
 LOST = 3
-"""Exit code of a process that ends because its lease ran out."""
+"""Exit code of a process that ends because its lease has expired."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Goes on while the machine is suspended, where there is such a clock: the other machines go on, too."""
+"""A clock that continues while the machine is suspended, if there is one, as the other machines continue too."""
 T = TypeVar("T")
 
 
 def now() -> float:
-    """Return the time by the clock that leases are held against."""
+    """Return the time of the clock for leases."""
     return time.clock_gettime(_CLOCK)
 
 
 def _die(why: str) -> NoReturn:
-    """End here: no handler, no finally and no other task may come in between."""
-    logger.critical("%s; another operator may lead by now, so this one ends", why)
+    """Exit at once. No handler, no `finally` and no other task may run before."""
+    logger.critical("%s; another operator may lead now, so this one exits", why)
     logging.shutdown()
     os._exit(LOST)
 
 
 class Fence:
-    """Lets writes through while they are allowed; without an election always."""
+    """Lets writes through while they are allowed. Without leader election, they always are."""
 
     def __init__(self, *, clock: Callable[[], float] = now, die: Callable[[str], NoReturn] = _die) -> None:
         self._clock = clock
@@ -48,7 +47,7 @@ class Fence:
         self._idle = asyncio.Event()
 
     def hold_until(self, moment: float) -> None:
-        """Set the moment that ends the process, if it comes before a later one is set."""
+        """Set the time at which the process ends, unless a later one is set before."""
         self._until = moment
 
     def open(self) -> None:
@@ -56,16 +55,16 @@ class Fence:
         self._open = True
 
     def shut(self) -> None:
-        """Let no further write begin; one that is tried is cancelled."""
+        """Let no further write begin. An attempt is cancelled."""
         self._open = False
 
     def check(self) -> None:
         """End the process if the lease has run out."""
         if (late := self._clock() - self._until) >= 0:
-            self.end(f"the Lease was not renewed in time, {late:.1f} s ago it ran out")
+            self.end(f"the Lease was not renewed in time and expired {late:.1f} s ago")
 
     def end(self, why: str) -> NoReturn:
-        """End the process: its lease is lost."""
+        """End the process, because its lease is lost."""
         self._die(why)
 
     async def through(self, write: Awaitable[T]) -> T:
@@ -85,17 +84,17 @@ class Fence:
                 self._idle.set()
 
     async def settled(self) -> None:
-        """Return once the answer of each write is there."""
+        """Return once every write has its response."""
         if self._under_way:
             await self._idle.wait()
 
 
 FENCE = Fence()
-"""This process's."""
+"""The fence of this process."""
 
 
 class GuardedSelector(selectors.DefaultSelector):
-    """Waits for an event loop, and lets nothing run in it once the lease has run out."""
+    """The selector of an event loop in which nothing runs once the lease has expired."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(timeout)
@@ -104,7 +103,7 @@ class GuardedSelector(selectors.DefaultSelector):
 
 
 def guarded_loop() -> asyncio.AbstractEventLoop:
-    """Make an event loop that is guarded by the fence."""
+    """Return an event loop that checks the fence."""
     return asyncio.SelectorEventLoop(GuardedSelector())
 
 

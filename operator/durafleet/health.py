@@ -1,4 +1,4 @@
-"""/livez, /readyz and /metrics: is the loop alive, does it watch, what does it do."""
+"""The endpoints /livez, /readyz and /metrics."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 LAG_LIMIT = 10.0
-"""Seconds that the event loop may be late before the process counts as dead."""
+"""Seconds that the event loop may be late before the liveness probe fails."""
 _TICK = 1.0
 LOOP_LAG = Gauge("durafleet_loop_lag_seconds", "How late the event loop was at its last tick.")
 
@@ -17,8 +17,8 @@ class Health:
     """The HTTP server of the probes.
 
     Args:
-        ready: whether the operator is ready, and words about it.
-        details: what is not as usual although it is ready, a line each.
+        ready: returns whether the operator is ready, and a message.
+        details: returns the limitations of an operator that is ready, one per line.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Kopf without a memory: it keeps no last state and no progress, here or in the objects.
+"""Kopf without state: it stores no last state and no progress, neither in memory nor in the objects.
 
-Only `on.event` is used, which needs neither. Kopf's own storages would nevertheless copy and compare every
-object that a watch brings (about a tenth of what an event costs), and could write annotations.
+The operator uses only `on.event`, which needs neither. Kopf's own storages would still copy and compare every
+object of a watch (about a tenth of the cost of an event), and could write annotations.
 """
 
 # ruff: noqa: ARG002 - the signatures are Kopf's
@@ -13,7 +13,7 @@ import kopf
 
 
 class NoLastState(kopf.DiffBaseStorage):
-    """Every object looks as unhandled as the last one; nothing asks."""
+    """Stores no last state, because nothing reads it."""
 
     def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> Any:
         return {}
@@ -26,7 +26,7 @@ class NoLastState(kopf.DiffBaseStorage):
 
 
 class NoProgress(kopf.ProgressStorage):
-    """No handler has progress: each is called once for an event."""
+    """Stores no progress, because each handler is called once per event."""
 
     def fetch(self, *, key: Any, body: kopf.Body) -> None:
         return None

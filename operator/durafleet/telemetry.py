@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, or plain text for people."""
+"""Logs: one JSON object per line, or plain text for people."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ _FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 def configure_logging(*, level: str, style: Literal["json", "plain"]) -> None:
-    """Send all logs to standard output. Libraries speak up from warnings on."""
+    """Send all logs to standard output. Libraries log only warnings and errors."""
     stream = logging.StreamHandler(sys.stdout)
     if style == "json":
         renames = {"asctime": "time", "levelname": "level", "name": "logger"}

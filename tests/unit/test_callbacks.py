@@ -27,7 +27,7 @@ WORKFLOW = "agent-run/sales/report/uid-1"
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"URL": ADDRESS.url}, "DURAFLEET_CALLBACK_SECRET: Value error, must be set beside DURAFLEET_CALLBACK_URL"),
+        ({"URL": ADDRESS.url}, "DURAFLEET_CALLBACK_SECRET: Value error, must be set with DURAFLEET_CALLBACK_URL"),
         ({"URL": ADDRESS.url, "SECRET": ""}, "DURAFLEET_CALLBACK_SECRET"),
         ({"URL": ADDRESS.url, "SECRET": "only 15 letters"}, "DURAFLEET_CALLBACK_SECRET"),
         ({"URL": "operator:8080", "SECRET": ADDRESS.secret}, "DURAFLEET_CALLBACK_URL"),

@@ -1,1 +1,1 @@
-"""What runs in a worker pod: declared agents on a durable workflow."""
+"""The program of a worker pod: declared agents on a durable workflow."""

@@ -1,7 +1,7 @@
-"""The worker process: configuration, connection, work, and an exit code that says how it ended.
+"""The worker process: configuration, connection, work, exit code.
 
-Exit codes: 0 stopped as asked; 1 it failed, or did not stop in time; 2 the configuration is wrong, with
-one line on stderr that says what and how to correct it.
+Exit codes: 0 stopped as requested; 1 failed, or did not stop in time; 2 invalid configuration, with one line on
+stderr that names the problem and the fix.
 """
 
 import asyncio
@@ -30,18 +30,18 @@ def main() -> NoReturn:
     code = run()
     sys.stdout.flush()
     sys.stderr.flush()
-    # At once: a tool that does not stop would keep its thread and hence the interpreter alive, and the
-    # threads of the Temporal client may abort an interpreter that takes its time to end.
+    # Exit at once: the thread of a tool that does not stop would keep the interpreter alive, and the threads of the
+    # Temporal client can abort an interpreter that shuts down slowly.
     os._exit(code)
 
 
 def run() -> int:
-    """Do all that the process is for; return its exit code."""
+    """Run the worker and return the exit code of the process."""
     try:
         settings = Settings.from_env()
         _load_agents(settings)
-        configure(settings)  # only now: the one line about a bad configuration must not drown in logs
-        # Not asyncio.run: its tidying up waits for threads of tools that did not stop; see `main`.
+        configure(settings)  # only now, so that no logs surround the line about a bad configuration
+        # Not asyncio.run: its cleanup waits for the threads of tools that did not stop; see `main`.
         return asyncio.new_event_loop().run_until_complete(_work(settings))
     except ConfigurationError as error:
         print(f"durafleet-worker: {error}", file=sys.stderr)

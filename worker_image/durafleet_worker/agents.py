@@ -1,7 +1,7 @@
-"""From the agents file to agents that run durably, built once when the worker starts.
+"""Build durable agents from the agents file, once, when the worker starts.
 
-The workflow picks them from `registry` by name. Names and ids given here end up in activity types,
-hence in the histories of runs in flight: they must stay as they are.
+The workflow looks them up in `registry` by name. The names and ids given here are part of activity types, and so
+of the histories of runs in flight: they must not change.
 """
 
 import os
@@ -27,7 +27,7 @@ from durafleet_worker.tools import build_toolset
 
 @dataclass(frozen=True)
 class DeclaredAgent:
-    """An agent ready to run, and where its model is."""
+    """An agent that is ready to run, and the endpoint of its model."""
 
     agent: Agent[None, Any]
     endpoint: Endpoint
@@ -39,14 +39,14 @@ class DeclaredAgent:
 
 
 registry: dict[str, DeclaredAgent] = {}
-"""The agents of this process. The module is passed through the workflow sandbox, so workflows see this very dict."""
+"""The agents of this process. The workflow sandbox passes this module through, so workflows use the same dict."""
 
 
 def read_agents(path: Path) -> AgentsFile:
     """Read the agents file.
 
     Raises:
-        ConfigurationError: it cannot be read, or its content is not what it should be.
+        ConfigurationError: the file cannot be read, or its content is not valid.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -68,12 +68,12 @@ def build_agent(spec: AgentSpec, *, activity: ActivityConfig, env: Mapping[str, 
     """Build one agent.
 
     Args:
-        spec: what was declared.
-        activity: timeouts and retries of its activities where a run does not say.
-        env: variables that configure the model's client.
+        spec: the declaration of the agent.
+        activity: timeouts and retry policy of its activities, for runs that set none.
+        env: environment variables that configure the model's client.
 
     Raises:
-        ConfigurationError: something that was declared cannot work.
+        ConfigurationError: the declaration cannot work.
     """
     model, endpoint = build_model(spec, env)
     toolset = build_toolset(spec.name, spec.tools)
@@ -94,6 +94,6 @@ def build_agent(spec: AgentSpec, *, activity: ActivityConfig, env: Mapping[str, 
 
 
 def register(agents: Iterable[DeclaredAgent]) -> None:
-    """Make these the agents that workflows of this process find."""
+    """Make these the agents that the workflows of this process use."""
     registry.clear()
     registry.update({declared.name: declared for declared in agents})

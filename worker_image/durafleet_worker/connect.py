@@ -1,4 +1,4 @@
-"""The way to Temporal: patient while it is away, because a pod that crash-loops meanwhile helps nobody."""
+"""Connect to Temporal. The worker waits while Temporal is unavailable, so that the pod does not crash-loop."""
 
 import asyncio
 import logging
@@ -19,31 +19,31 @@ _LONGEST_WAIT = 10.0
 
 
 class NotYet(Exception):
-    """Temporal cannot be used at the moment; the message says why. Asking again is the remedy."""
+    """Temporal cannot be used at the moment, for the reason in the message. The caller can retry."""
 
 
 async def connect(settings: Settings) -> Client:
-    """Connect, however long it takes; each failure is logged.
+    """Connect. Retries until it succeeds, and logs each failure.
 
     Raises:
-        ConfigurationError: the variables of the connection contradict each other.
+        ConfigurationError: the TEMPORAL_* variables contradict each other.
     """
     wait = _FIRST_WAIT
     while True:
         try:
             return await _connect(settings)
         except NotYet as error:
-            log.warning("%s Trying again in %g s.", error, wait)
+            log.warning("%s Retrying in %g s.", error, wait)
         await asyncio.sleep(wait)
         wait = min(wait * 2, _LONGEST_WAIT)
 
 
 async def _connect(settings: Settings) -> Client:
     try:
-        # TLS and API key come from the variables that all Temporal SDKs know (TEMPORAL_TLS*, TEMPORAL_API_KEY).
+        # TLS and API key come from the variables that all Temporal SDKs read (TEMPORAL_TLS*, TEMPORAL_API_KEY).
         options = ClientConfig.load_client_connect_config(disable_file=True)
     except (RuntimeError, ValueError) as error:
-        raise ConfigurationError(f"The TEMPORAL_* variables do not fit together: {error}") from error
+        raise ConfigurationError(f"The TEMPORAL_* variables contradict each other: {error}") from error
     options["target_host"] = settings.address
     options["namespace"] = settings.namespace
     try:
@@ -63,8 +63,8 @@ async def _look_for_namespace(client: Client, settings: Settings) -> None:
                 f"Temporal at {settings.address} has no namespace {settings.namespace!r}; "
                 "create it, or correct the TemporalConnection."
             ) from error
-        if error.status != RPCStatusCode.PERMISSION_DENIED:  # a worker may poll without being let to describe
-            raise NotYet(f"Temporal at {settings.address} answers with an error ({_line(error)}).") from error
+        if error.status != RPCStatusCode.PERMISSION_DENIED:  # a worker may be allowed to poll but not to describe
+            raise NotYet(f"Temporal at {settings.address} returns an error ({_line(error)}).") from error
 
 
 def _line(error: BaseException) -> str:

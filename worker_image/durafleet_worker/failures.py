@@ -1,8 +1,8 @@
-"""Why a run failed, in the types of the API and in words a person can act on.
+"""Why a run failed: a failure type of the API, and a message that a person can act on.
 
-Every failure here ends the run: what another attempt could mend, the retry policy of its activity has
-tried already. Those that may pass by themselves are not marked as final, so that a new run is known to be
-worth a try; runs are started without a retry policy of their own, so Temporal repeats none of them.
+Every failure here ends the run, because the retry policy of the activity has already made all attempts. Failures
+that can pass by themselves are not marked as non-retryable: the status then shows that a new run may succeed.
+Runs are started without a retry policy of their own, so Temporal retries none of them.
 """
 
 from pydantic_ai.exceptions import (
@@ -33,15 +33,16 @@ _LIMITS = {
     "total_tokens_limit": (ErrorType.TOKEN_LIMIT, "tokens"),
 }
 _TIMEOUTS = {
-    TimeoutType.START_TO_CLOSE: "took longer than one attempt may (the AgentWorker's spec.timeouts.activity)",
-    TimeoutType.HEARTBEAT: "sent no heartbeat in time: its worker is lost or its code blocks (spec.timeouts.heartbeat)",
-    TimeoutType.SCHEDULE_TO_START: "was not taken by any worker in time",
-    TimeoutType.SCHEDULE_TO_CLOSE: "took longer than all its attempts together may",
+    TimeoutType.START_TO_CLOSE: "exceeded the start-to-close timeout (the AgentWorker's spec.timeouts.activity)",
+    TimeoutType.HEARTBEAT: "exceeded the heartbeat timeout (spec.timeouts.heartbeat): "
+    "its worker is lost or its code blocks",
+    TimeoutType.SCHEDULE_TO_START: "was not started by any worker in time",
+    TimeoutType.SCHEDULE_TO_CLOSE: "exceeded the schedule-to-close timeout of all its attempts together",
 }
 
 
 def run_failure(error: Exception, endpoint: Endpoint) -> ApplicationError:
-    """Translate what ended an agent's loop. Raise the result `from` `origin(error)`."""
+    """Translate the error that ended an agent's loop. Raise the result `from` `origin(error)`."""
     if isinstance(error, ApplicationError):
         return error
     kind, message = _explain(error, endpoint)
@@ -49,12 +50,12 @@ def run_failure(error: Exception, endpoint: Endpoint) -> ApplicationError:
 
 
 def origin(error: Exception) -> Exception:
-    """Return the activity's failure behind an error that the library has rebuilt from it, else the error itself."""
+    """Return the activity failure from which the library built this error, else the error itself."""
     return error.__cause__ if isinstance(error.__cause__, ActivityError) else error
 
 
 def tool_report(error: ActivityError) -> str:
-    """Say to the model why a tool failed."""
+    """Return the text that tells the model why a tool failed."""
     cause = error.cause
     if isinstance(cause, TimeoutError):
         return f"The tool {_timed_out(cause)}."
@@ -71,10 +72,13 @@ def _explain(error: Exception, endpoint: Endpoint) -> tuple[ErrorType, str]:
     if isinstance(error, UsageLimitExceeded):
         return _limit(error)
     if isinstance(error, ContentFilterError):
-        return ErrorType.MODEL_REJECTED, f"The content filter of {endpoint.url} stopped the answer: {_cut(str(error))}"
+        return ErrorType.MODEL_REJECTED, (
+            f"The content filter of {endpoint.url} stopped the answer ({_cut(str(error))}). "
+            "Change the instructions or the input, then create a new run."
+        )
     if isinstance(error, UnexpectedModelBehavior):
         return _model_behaviour(error)
-    return ErrorType.INVALID_INPUT, f"The run cannot go on: {_cut(str(error))}"
+    return ErrorType.INVALID_INPUT, f"The run cannot continue: {_cut(str(error))}"
 
 
 def _model_error(error: ModelAPIError, endpoint: Endpoint) -> tuple[ErrorType, str]:
@@ -82,7 +86,7 @@ def _model_error(error: ModelAPIError, endpoint: Endpoint) -> tuple[ErrorType, s
     match error:
         case ModelAuthenticationError():
             return ErrorType.MODEL_AUTHENTICATION, (
-                f"{endpoint.url} refused the API key ({said}). Correct the variable {API_KEY} in the AgentWorker's "
+                f"{endpoint.url} rejected the API key ({said}). Correct the variable {API_KEY} in the AgentWorker's "
                 "spec.env or spec.envFrom, then create a new run."
             )
         case ModelNotFoundError():
@@ -100,42 +104,46 @@ def _model_error(error: ModelAPIError, endpoint: Endpoint) -> tuple[ErrorType, s
                 "Raise it with the provider, then create a new run."
             )
         case ModelRequestRejectedError():
-            return ErrorType.MODEL_REJECTED, f"{endpoint.url} rejected the request ({said})."
+            return ErrorType.MODEL_REJECTED, (
+                f"{endpoint.url} rejected the request ({said}). Correct the agent or the input, then create a new run."
+            )
         case _:
             return ErrorType.MODEL_UNAVAILABLE, (
-                f"{endpoint.url} did not answer for the model {endpoint.model!r} in any of the attempts "
-                f"(the last: {said}). Check the endpoint, and spec.retry of the AgentWorker, then create a new run."
+                f"{endpoint.url} did not answer for the model {endpoint.model!r} in any attempt (last error: {said}). "
+                "Check the endpoint and the AgentWorker's spec.retry, then create a new run."
             )
 
 
 def _activity_error(error: ActivityError, endpoint: Endpoint) -> tuple[ErrorType, str]:
-    subject = f"The call of the model {endpoint.model!r}" if _MODEL_ACTIVITY in error.activity_type else "A tool call"
+    subject = (
+        f"The request to the model {endpoint.model!r}" if _MODEL_ACTIVITY in error.activity_type else "A tool call"
+    )
     if isinstance(error.cause, TimeoutError):
         where = f" at {endpoint.url}" if _MODEL_ACTIVITY in error.activity_type and endpoint.url else ""
-        return ErrorType.ACTIVITY_TIMED_OUT, f"{subject}{where} {_timed_out(error.cause)}, in all its attempts."
+        return ErrorType.ACTIVITY_TIMED_OUT, f"{subject}{where} {_timed_out(error.cause)}, in every attempt."
     kind = ErrorType.MODEL_UNAVAILABLE if _MODEL_ACTIVITY in error.activity_type else ErrorType.TOOL_FAILED
     return kind, f"{subject} failed: {_cut(str(error.cause or error))}"
 
 
 def _limit(error: UsageLimitExceeded) -> tuple[ErrorType, str]:
-    """Tell the limits apart by their names in the library's message; it gives nothing else."""
+    """Recognise the limit by its name in the library's message, because the error has no other field for it."""
     kind, field = next((limit for name, limit in _LIMITS.items() if name in error.message), _LIMITS["request_limit"])
     return kind, (
-        f"The run met its limit before it came to an answer ({_cut(error.message)}). Make the instructions clearer, "
-        f"split the task into several runs, or raise spec.limits.{field} of the run or its AgentWorker."
+        f"The run reached its limit before it had an answer ({_cut(error.message)}). Make the instructions clearer, "
+        f"split the task into several runs, or raise spec.limits.{field} of the AgentWorker or of a new run."
     )
 
 
 def _model_behaviour(error: UnexpectedModelBehavior) -> tuple[ErrorType, str]:
     reason = f" ({_cut(str(error.__cause__))})" if error.__cause__ else ""
-    if error.message.startswith("Tool "):  # the library's words: Tool 'x' exceeded max retries count of 2
+    if error.message.startswith("Tool "):  # the library's message: Tool 'x' exceeded max retries count of 2
         name = error.message.split("'")[1] if error.message.count("'") > 1 else "?"
         return ErrorType.TOOL_FAILED, (
-            f"The model called the tool {name!r} wrongly {RETRIES + 1} times{reason}. "
+            f"The model called the tool {name!r} incorrectly {RETRIES + 1} times{reason}. "
             "Make the tool's docstring and the instructions clearer."
         )
     return ErrorType.OUTPUT_INVALID, (
-        f"The model gave no valid answer in {RETRIES + 1} attempts: {_cut(error.message)}{reason}. "
+        f"The model gave no valid answer in {RETRIES + 1} attempts: {_cut(error.message).rstrip('.')}{reason}. "
         "Simplify outputSchema, or name its fields in the instructions."
     )
 
@@ -150,7 +158,7 @@ def _said(error: ModelAPIError) -> str:
     body = error.body
     if isinstance(body, dict):
         body = body.get("message") or body.get("error") or body
-    text = body if isinstance(body, str) else to_json(body, fallback=str).decode() if body else "no further words"
+    text = body if isinstance(body, str) else to_json(body, fallback=str).decode() if body else "no details"
     return _cut(f"HTTP {error.status_code}: {text}")
 
 

@@ -1,6 +1,6 @@
-"""Where the agent's loop meets the run: progress, the guard on size, failed tools.
+"""Hooks of the agent's loop: progress, size limits and failed tools.
 
-The hooks run in workflow code and reach their run through `workflow.instance()`; the loop itself is
+The hooks run in workflow code and reach their run through `workflow.instance()`. The loop itself is
 the library's.
 """
 
@@ -23,18 +23,18 @@ from durafleet_worker.progress import ProgressReport
 
 
 class Run(Protocol):
-    """What the hooks need of the workflow they run in."""
+    """The part of the workflow that the hooks use."""
 
     progress: ProgressReport
 
 
 class RunHooks(AbstractCapability[None]):
-    """On every agent; all state is the run's."""
+    """The hooks of every agent. They keep no state; the run does."""
 
     async def before_model_request(
         self, ctx: RunContext[None], request_context: ModelRequestContext
     ) -> ModelRequestContext:
-        """Stop a run before Temporal would refuse to carry its conversation, which would hang it."""
+        """Fail a run before its conversation exceeds the limits of Temporal, which would hang the run."""
         size = len(ModelMessagesTypeAdapter.dump_json(request_context.messages))
         if size > CONTEXT_LIMIT:
             raise _too_large(f"the conversation has grown to {size} bytes; the limit is {CONTEXT_LIMIT}")
@@ -60,7 +60,7 @@ class RunHooks(AbstractCapability[None]):
     async def on_tool_execute_error(
         self, ctx: RunContext[None], *, call: ToolCallPart, tool_def: ToolDefinition, args: Any, error: Exception
     ) -> Any:
-        """Tell the model of a tool that failed after all its attempts; the run goes on."""
+        """Report a tool that failed in all its attempts to the model. The run continues."""
         if isinstance(error, ActivityError) and not is_cancelled_exception(error):
             raise ToolFailed(tool_report(error)) from error
         raise error

@@ -1,4 +1,4 @@
-"""Logs on stdout: one JSON object a line for collectors, or plain lines for people."""
+"""Logs on stdout: one JSON object per line for log collectors, or plain lines for people."""
 
 import json
 import logging
@@ -8,12 +8,12 @@ from typing import Any
 
 from durafleet_worker.settings import Settings
 
-# Whose context the Temporal SDK attaches to records of workflow and activity code.
+# Attributes in which the Temporal SDK attaches its context to log records of workflow and activity code.
 _CONTEXT = ("temporal_workflow", "temporal_activity")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, the fleet, and Temporal's context if there is one."""
+    """One JSON object per line: time, level, logger, message, fleet, and Temporal's context if there is one."""
 
     def __init__(self, *, fleet: str) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(settings: Settings) -> None:
-    """Send the whole process's logs to stdout, in the chosen form."""
+    """Send all logs of the process to stdout, in the configured format."""
     handler = logging.StreamHandler(sys.stdout)
     if settings.log_format == "json":
         handler.setFormatter(JsonFormatter(fleet=settings.fleet))
@@ -43,6 +43,6 @@ def configure(settings: Settings) -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    if settings.log_level != "DEBUG":  # a line per request says nothing that Temporal does not show
+    if settings.log_level != "DEBUG":  # one line per request adds nothing to what Temporal shows
         for chatty in ("httpx", "httpx2", "openai"):
             logging.getLogger(chatty).setLevel(logging.WARNING)

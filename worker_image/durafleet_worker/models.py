@@ -1,7 +1,7 @@
-"""From an agent's `model` to the client that asks it.
+"""Build the client for an agent's `model`.
 
-Attempts are Temporal's business: the provider's client never repeats a request itself, so that each
-request is one attempt of one activity, under the retry policy of the AgentWorker.
+Only Temporal retries. The provider's client never repeats a request, so that each request is one attempt of one
+activity, under the retry policy of the AgentWorker.
 """
 
 import os
@@ -23,20 +23,20 @@ from durafleet_worker.errors import ConfigurationError
 API_KEY = "OPENAI_API_KEY"
 BASE_URL = "OPENAI_BASE_URL"
 _OPENAI = "https://api.openai.com/v1"
-_NO_KEY = "none"  # endpoints of one's own often want no key, but the client insists on sending one
+_NO_KEY = "none"  # self-hosted endpoints often need no key, but the client requires one
 _WORTH_REPEATING = frozenset({408, 409, 425, 429})
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a model is asked, for messages about it. `url` is empty for the made-up model "test"."""
+    """The endpoint of a model, for messages. `url` is empty for the stub model "test"."""
 
     model: str
     url: str
 
 
 class ChatModel(OpenAIChatModel):
-    """OpenAI's chat API, with each error of the request told apart from errors that may pass."""
+    """OpenAI's chat API, with permanent errors separated from errors that can pass."""
 
     async def request(
         self,
@@ -53,7 +53,7 @@ class ChatModel(OpenAIChatModel):
 
 
 def rejection(error: ModelHTTPError) -> ModelHTTPError | None:
-    """Return, for a 4xx that the library leaves without a category, the error that is never retried."""
+    """Return the error that is never retried for a 4xx that the library does not categorise, else None."""
     code = error.status_code
     if type(error) is not ModelHTTPError or not 400 <= code < 500 or code in _WORTH_REPEATING:
         return None
@@ -70,22 +70,22 @@ def build_model(spec: AgentSpec, env: Mapping[str, str] = os.environ) -> tuple[M
     """Build the client of an agent's model.
 
     Raises:
-        ConfigurationError: the kind is unknown, or OpenAI itself is meant and there is no key.
+        ConfigurationError: the kind is unknown, or the endpoint is OpenAI's and no key is set.
     """
     kind, _, name = spec.model.partition(":")
     if spec.model == "test":
         return TestModel(), Endpoint(model="test", url="")
     if kind != "openai" or not name:
         raise ConfigurationError(
-            f"Agent {spec.name!r}: the model {spec.model!r} is of no known kind; "
-            'write "openai:<model>" (any OpenAI-compatible endpoint, see baseURL) or "test".'
+            f"Agent {spec.name!r}: the model {spec.model!r} is of an unknown kind; "
+            'use "openai:<model>" (any OpenAI-compatible endpoint, see baseURL) or "test".'
         )
     url = spec.base_url or env.get(BASE_URL) or _OPENAI
     key = env.get(API_KEY)
     if not key and url.rstrip("/") == _OPENAI:
         raise ConfigurationError(
-            f"Agent {spec.name!r}: the variable {API_KEY} is not set, which the model {spec.model!r} needs; "
-            "set it in the AgentWorker's spec.env or spec.envFrom, or set baseURL to an endpoint of your own."
+            f"Agent {spec.name!r}: the variable {API_KEY} is not set, but the model {spec.model!r} needs it; "
+            "set it in the AgentWorker's spec.env or spec.envFrom, or set baseURL to another endpoint."
         )
     client = AsyncOpenAI(base_url=url, api_key=key or _NO_KEY, max_retries=0)
     return ChatModel(name, provider=OpenAIProvider(openai_client=client)), Endpoint(model=name, url=url)

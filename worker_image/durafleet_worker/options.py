@@ -1,7 +1,7 @@
-"""The timeouts and retries of a run, put on every activity that it starts.
+"""Apply the timeouts and the retry policy of a run to every activity that it starts.
 
-They come with the run's input, resolved from the AgentWorker by the operator, so that they are in the
-history of each run and a change of the AgentWorker reaches the next run without a new worker.
+The operator resolves them and passes them with the run's input. So they are in the history of each run, and a
+change of the AgentWorker reaches the next run without a new worker.
 """
 
 from dataclasses import replace
@@ -23,7 +23,7 @@ from durafleet.api.contract import ActivityOptions, RetryOptions
 
 
 def retry_policy(options: RetryOptions, base: RetryPolicy | None = None) -> RetryPolicy:
-    """Apply a run's retries to a policy, whose list of errors never retried stays."""
+    """Apply a run's retry options to a policy. The policy keeps its list of non-retryable errors."""
     return replace(
         base or RetryPolicy(),
         maximum_attempts=options.maximum_attempts,
@@ -34,7 +34,7 @@ def retry_policy(options: RetryOptions, base: RetryPolicy | None = None) -> Retr
 
 
 def activity_config(options: ActivityOptions) -> ActivityConfig:
-    """Return the same options for the library's own configuration."""
+    """Return the options in the form of the library's configuration."""
     return ActivityConfig(
         start_to_close_timeout=timedelta(seconds=options.start_to_close),
         heartbeat_timeout=timedelta(seconds=options.heartbeat),
@@ -43,7 +43,7 @@ def activity_config(options: ActivityOptions) -> ActivityConfig:
 
 
 class RunOptions(Interceptor):
-    """Worker interceptor: the activities of a run get the run's own options."""
+    """Worker interceptor that gives the activities of a run the run's own options."""
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:  # noqa: ARG002
         return _Inbound

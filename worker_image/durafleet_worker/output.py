@@ -1,7 +1,7 @@
-"""Declared output schemas: what the model is asked for, and the check that it gave it.
+"""Declared output schemas: the type that the model is asked for, and the check of its answer.
 
-The library asks for the schema but takes any object; the check here sends an answer that does not
-fit back to the model, with the reason.
+The library asks for the schema but accepts any object. The check here sends an answer that does not match back to
+the model, with the reason.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,19 +15,19 @@ from referencing import Registry
 
 from durafleet_worker.errors import ConfigurationError
 
-_NOTHING: Registry[Any] = Registry()  # resolves nothing from outside: validation runs in workflow code
+_NOTHING: Registry[Any] = Registry()  # resolves no external references, because validation runs in workflow code
 
 
 def output_type(agent: str, schema: dict[str, Any]) -> type[dict[str, Any]]:
     """Return the type that makes the model answer with an object of this schema.
 
     Raises:
-        ConfigurationError: it is no JSON schema of an object, or it refers to other documents.
+        ConfigurationError: it is not a JSON Schema of an object, or it refers to other documents.
     """
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        where = "/".join(str(part) for part in error.absolute_path) or "its top"
+        where = "/".join(str(part) for part in error.absolute_path) or "the top level"
         raise ConfigurationError(
             f"Agent {agent!r}: outputSchema is not a JSON Schema (at {where}: {error.message})."
         ) from error
@@ -47,7 +47,7 @@ def output_type(agent: str, schema: dict[str, Any]) -> type[dict[str, Any]]:
 
 
 def output_check(schema: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return the function that sends an answer back to the model unless it fits the schema."""
+    """Return the function that sends an answer back to the model if it does not match the schema."""
     validator = Draft202012Validator(schema, registry=_NOTHING)
 
     def check(answer: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def output_check(schema: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str,
         if error is None:
             return answer
         where = ".".join(str(part) for part in error.absolute_path) or "the answer"
-        raise ModelRetry(f"The answer does not fit the schema: {where}: {error.message[:500]}")
+        raise ModelRetry(f"The answer does not match the schema: {where}: {error.message[:500]}")
 
     return check
 

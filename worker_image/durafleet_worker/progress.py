@@ -1,10 +1,9 @@
-"""What a running workflow tells about itself: two search attributes and a memo, seldom.
+"""Progress reports of a running workflow: two search attributes and a memo, written rarely.
 
-An upsert of a search attribute that the server does not know fails the workflow task for ever, and what
-a workflow does must be the same in every replay, on any worker, whatever is registered by then. So a run
-writes the attributes that it was started with: the server accepted those, and the start is the first
-event of the history. The operator sets them at the start where they are registered; where they are not,
-progress is in the memo only.
+An upsert of a search attribute that the server does not know fails the workflow task forever. A workflow must also
+do the same in every replay, on any worker, even if other attributes are registered at that time. So a run writes
+only the attributes that it was started with: the server accepted them, and the start is the first event of the
+history. The operator sets them at the start if they are registered. If not, progress is in the memo only.
 """
 
 from datetime import datetime
@@ -22,7 +21,7 @@ _PHASE = SearchAttributeKey.for_keyword(SearchAttribute.PHASE)
 
 
 class ProgressReport:
-    """The progress of one run. Lives in workflow code: its clock is the workflow's."""
+    """The progress of one run. It is workflow code and uses the workflow's clock."""
 
     def __init__(self) -> None:
         self.usage = RunUsage()
@@ -33,21 +32,21 @@ class ProgressReport:
         self._indexed = {pair.key.name for pair in started_with.search_attributes}
 
     def turn(self) -> None:
-        """Note an answer of the model."""
+        """Count an answer of the model."""
         self.turns += 1
         self._report_if_due()
 
     def tool(self, name: str) -> None:
-        """Note a tool that is about to be called."""
+        """Record a tool that is about to be called."""
         self._last_tool = name
         self._report_if_due()
 
     def end(self, phase: RunPhase) -> None:
-        """Report the end, always: it moves AgentRunUpdated, by which the operator learns that the run closed."""
+        """Report the end. This updates AgentRunUpdated, which tells the operator that the run closed."""
         self._report(phase, workflow.now())
 
     def consumed(self) -> Usage:
-        """Return what the run has used so far."""
+        """Return what the run has consumed so far."""
         return Usage(
             requests=self.usage.requests,
             tool_calls=self.usage.tool_calls,

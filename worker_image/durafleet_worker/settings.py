@@ -1,7 +1,7 @@
 """The environment contract, read once at start: where to poll, what to run, how to stop.
 
-The operator sets these variables in every worker container (`durafleet.api.contract.Env`). By hand,
-outside a cluster, four of them are enough: the address, the namespace, the task queue and the agents file.
+The operator sets these variables in every worker container (`durafleet.api.contract.Env`). A worker that is
+started by hand needs only four: the address, the namespace, the task queue and the agents file.
 """
 
 import math
@@ -25,14 +25,15 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the environment says.
+    """The settings of the worker, from the environment.
 
     Attributes:
-        identity: how Temporal sees this worker. Holds the pod's name, by which the operator recognises it,
-            and differs from that of an earlier process in the same pod, whose polls Temporal still remembers.
-        drain: how long running activities may go on after SIGTERM.
-        activity_timeout: start-to-close of activities of runs that do not say.
-        heartbeat_timeout: heartbeat of activities of runs that do not say.
+        identity: the identity of the worker in Temporal. It contains the pod's name, by which the operator
+            recognises it. It differs from the identity of an earlier process in the same pod, whose polls Temporal
+            still remembers.
+        drain: time that running activities have to finish after SIGTERM.
+        activity_timeout: start-to-close timeout of activities, for runs that set none.
+        heartbeat_timeout: heartbeat timeout of activities, for runs that set none.
         ready_file: exists while the worker polls.
     """
 
@@ -56,7 +57,7 @@ class Settings:
         """Read the environment.
 
         Raises:
-            ConfigurationError: a variable is missing or not what it should be.
+            ConfigurationError: a variable is missing or invalid.
         """
         return cls(
             address=_required(env, Env.TEMPORAL_ADDRESS),
@@ -80,8 +81,8 @@ def _required(env: Mapping[str, str], name: str) -> str:
     if value := env.get(name):
         return value
     raise ConfigurationError(
-        f"The variable {name} is not set; the operator sets it in the pods of an AgentWorker, "
-        "and a worker started by hand needs it set by hand."
+        f"The variable {name} is not set; the operator sets it in the pods of an AgentWorker. "
+        "If you start a worker by hand, set it yourself."
     )
 
 
@@ -89,8 +90,8 @@ def _agents_file(env: Mapping[str, str]) -> Path:
     if value := env.get(Env.AGENTS_FILE):
         return Path(value)
     raise ConfigurationError(
-        f"The variable {Env.AGENTS_FILE} is not set; the operator sets it when the AgentWorker declares agents: "
-        "add one to spec.agents, or set spec.image to an image that brings its own workflows."
+        f"The variable {Env.AGENTS_FILE} is not set; the operator sets it if the AgentWorker declares agents. "
+        "Add an agent to spec.agents, or set spec.image to an image that provides its own workflows."
     )
 
 

@@ -1,7 +1,7 @@
-"""Python callables as tools: found by name, run in activities, their results kept to a size.
+"""Python functions as tools: imported by name, run in activities, with results of limited size.
 
-Plain `def` functions run in threads, so that one that blocks does not silence the heartbeats of the
-others. What a tool returns is cut to size inside the activity, before it is written to the history.
+Plain `def` functions run in threads, so that one that blocks does not stop the heartbeats of the others. A
+result that is too long is cut inside the activity, before it is written to the history.
 """
 
 import importlib
@@ -18,11 +18,11 @@ from durafleet_worker.errors import ConfigurationError
 from durafleet_worker.limits import TOOL_RESULT_LIMIT
 
 TOOLSET_ID = "python"
-"""Part of the activity type, hence of histories: it must never change."""
+"""Part of the activity type, and so of histories. It must never change."""
 
 
 class PythonToolset(FunctionToolset[None]):
-    """Tools of one agent, whose results are bounded where they are made."""
+    """The tools of one agent. Their results are bounded inside the activity."""
 
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[None], tool: ToolsetTool[None]
@@ -31,11 +31,11 @@ class PythonToolset(FunctionToolset[None]):
 
 
 def bounded(result: Any) -> Any:
-    """Return a tool's result as it is, or its beginning as text if it is longer than the model may see."""
+    """Return a tool's result, or its beginning as text if it exceeds the limit."""
     try:
         text = result.encode() if isinstance(result, str) else to_json(result)
     except (PydanticSerializationError, UnicodeEncodeError) as error:
-        # No other attempt would return anything else: UserError is not retried.
+        # Another attempt would return the same value, so this is a UserError, which is not retried.
         raise UserError(f"the tool returned a value that cannot be written as JSON: {error}") from error
     if len(text) <= TOOL_RESULT_LIMIT:
         return result
@@ -47,7 +47,7 @@ def build_toolset(agent: str, tools: Sequence[PythonTool]) -> PythonToolset | No
     """Import an agent's tools; None if it has none.
 
     Raises:
-        ConfigurationError: one cannot be imported, or is not what a tool can be.
+        ConfigurationError: a tool cannot be imported, or cannot be a tool.
     """
     if not tools:
         return None
@@ -56,13 +56,13 @@ def build_toolset(agent: str, tools: Sequence[PythonTool]) -> PythonToolset | No
         function = load_callable(agent, tool.python)
         try:
             toolset.add_tool(Tool(function, name=tool.python.rpartition(":")[2]))
-        except Exception as error:  # whatever the library finds wrong with the signature or the name
+        except Exception as error:  # any complaint of the library about the signature or the name
             raise ConfigurationError(f"Agent {agent!r}: {tool.python!r} cannot be a tool: {_line(error)}.") from error
     return toolset
 
 
 def load_callable(agent: str, reference: str) -> Callable[..., Any]:
-    """Import "module:function".
+    """Import the function that "module:function" refers to.
 
     Raises:
         ConfigurationError: the module cannot be imported, or has no such function.
@@ -73,7 +73,7 @@ def load_callable(agent: str, reference: str) -> Callable[..., Any]:
     except Exception as error:  # a module's own code may raise anything
         raise ConfigurationError(
             f"Agent {agent!r}: the module {where!r} of the tool {reference!r} cannot be imported "
-            f"({type(error).__name__}: {_line(error)}); put it into the worker's image, on PYTHONPATH."
+            f"({type(error).__name__}: {_line(error)}); add it to the worker's image, on PYTHONPATH."
         ) from error
     function = getattr(module, name, None)
     if not callable(function):
@@ -86,4 +86,4 @@ def load_callable(agent: str, reference: str) -> Callable[..., Any]:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

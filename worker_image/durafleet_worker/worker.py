@@ -1,4 +1,4 @@
-"""The worker's life: poll, say so, and end without losing what it is doing."""
+"""Run the worker: poll, report readiness, and stop without losing running work."""
 
 import asyncio
 import contextlib
@@ -25,11 +25,11 @@ from durafleet_worker.workflow import AgentRun
 log = logging.getLogger(__name__)
 
 _AFTER_DRAIN = timedelta(seconds=5)
-"""For activities to notice their cancellation once the drain is over; the pod's grace period has room for it."""
+"""Time for activities to react to their cancellation after the drain. The pod's grace period includes it."""
 _POLL_CHECK = 0.2
 
-# One copy of each, shared by workflow code and the worker: the agents' registry lives in one of them,
-# and importing them anew for every run would cost more than the run.
+# Workflow code and the worker share these modules. One of them holds the registry of agents, and importing them
+# again for every run would cost more than the run.
 _PASSED_THROUGH = ("durafleet", "durafleet_worker", "jsonschema", "jsonschema_specifications", "referencing", "rpds")
 
 
@@ -52,7 +52,7 @@ def build_worker(client: Client, settings: Settings, agents: Iterable[DeclaredAg
 
 
 def restrictions() -> SandboxRestrictions:
-    """Return what workflow code may not do, and the modules that it shares with the worker."""
+    """Return the restrictions of workflow code, with the modules that it shares with the worker."""
     return SandboxRestrictions.default.with_passthrough_modules(*_PASSED_THROUGH)
 
 
@@ -60,10 +60,10 @@ async def serve(worker: Worker, settings: Settings, stop: asyncio.Event) -> bool
     """Run the worker until `stop` is set, then drain it.
 
     Returns:
-        Whether everything it was doing came to an end in time.
+        Whether all running work ended in time.
 
     Raises:
-        Exception: whatever made the worker itself fail.
+        Exception: the worker itself failed.
     """
     running = asyncio.create_task(worker.run(), name="worker")
     stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -81,11 +81,14 @@ async def serve(worker: Worker, settings: Settings, stop: asyncio.Event) -> bool
 
 
 async def _drain(worker: Worker, running: asyncio.Task[None], settings: Settings) -> bool:
-    log.info("Stopping: no new work is taken; running activities have %g s to finish.", settings.drain.total_seconds())
+    log.info(
+        "Stopping: the worker takes no new tasks. Running activities have %g s to finish.",
+        settings.drain.total_seconds(),
+    )
     shutdown = asyncio.create_task(worker.shutdown(), name="shutdown")
     _, late = await asyncio.wait({running, shutdown}, timeout=(settings.drain + _AFTER_DRAIN).total_seconds())
     if late:
-        log.error("Some activities did not stop in time; Temporal runs them again elsewhere.")
+        log.error("Some activities did not stop in time. Temporal retries them on another worker.")
         return False
     await running
     log.info("Stopped.")
@@ -93,7 +96,7 @@ async def _drain(worker: Worker, running: asyncio.Task[None], settings: Settings
 
 
 async def _announce(worker: Worker, settings: Settings) -> None:
-    """Write the ready file once Temporal itself says that this worker polls."""
+    """Write the ready file once Temporal reports that this worker polls."""
     while not await _polls(worker.client, settings):  # noqa: ASYNC110 - the event is in another process
         await asyncio.sleep(_POLL_CHECK)
     _touch(settings.ready_file)
@@ -109,7 +112,9 @@ async def _polls(client: Client, settings: Settings) -> bool:
     try:
         answer = await client.workflow_service.describe_task_queue(request)
     except RPCError as error:
-        return error.status == RPCStatusCode.PERMISSION_DENIED  # not allowed to look; the poll itself may be
+        return (
+            error.status == RPCStatusCode.PERMISSION_DENIED
+        )  # not allowed to describe the queue; polling may still be allowed
     return any(poller.identity == settings.identity for poller in answer.pollers)
 
 

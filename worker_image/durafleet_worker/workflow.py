@@ -1,8 +1,8 @@
 """The workflow type AgentRun: one run of one declared agent.
 
-What the agent does in it (model requests, tool calls) are activities; the loop between them is
-replayed from the history on any worker of the task queue. An edit here must replay the histories in
-tests/unit/worker/histories: runs in flight go on with the code of the worker they move to.
+Model requests and tool calls are activities. The loop between them is replayed from the history on any worker of
+the task queue. A change here must replay the histories in tests/unit/worker/histories, because runs in flight
+continue with the code of the worker that takes them over.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=WORKFLOW_TYPE)
 class AgentRun:
-    """Runs the agent named in the input; its result is the answer and what it took."""
+    """Runs the agent named in the input. The result holds the answer and the usage."""
 
     def __init__(self) -> None:
         self.options: ActivityOptions | None = None  # read by the interceptor in durafleet_worker.options
@@ -42,8 +42,8 @@ class AgentRun:
 
     @workflow.run
     async def run(self, argument: Any = None) -> RunResult:
-        # Any, because an argument that the SDK cannot decode would be tried again until the run times out.
-        # No `finally`: the eviction of a run from a worker's cache unwinds this frame too, and is not an end.
+        # Any, because the SDK would retry an argument that it cannot decode until the run times out.
+        # No `finally`: when a worker evicts a run from its cache, it unwinds this frame although the run continues.
         try:
             given = _given(argument)
             self.options = given.options
@@ -77,7 +77,7 @@ def _given(argument: Any) -> RunInput:
         return RunInput.model_validate(argument)
     except ValidationError as error:
         raise ApplicationError(
-            f"The workflow's argument is not that of the type {WORKFLOW_TYPE}: {' '.join(str(error).split())}",
+            f"The argument of the workflow is not valid for the type {WORKFLOW_TYPE}: {' '.join(str(error).split())}",
             type=ErrorType.INVALID_INPUT,
             non_retryable=True,
         ) from error
@@ -106,7 +106,7 @@ def _prompt(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if value is None or not text.strip():
         raise ApplicationError(
-            "The input is empty; give the agent a prompt in spec.input of a new run.",
+            "The input is empty. Create a new run with a prompt in spec.input.",
             type=ErrorType.INVALID_INPUT,
             non_retryable=True,
         )

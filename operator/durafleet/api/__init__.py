@@ -1,4 +1,4 @@
-"""The custom resources as models: schema, validation and documentation in one place.
+"""The custom resources as pydantic models: schema, validation and documentation in one place.
 
-Pure: pydantic only. The worker image imports this package too, so that both sides agree on names.
+Imports only pydantic. The worker image imports this package too, so that both sides use the same names.
 """

@@ -1,4 +1,4 @@
-"""TemporalConnection: where a Temporal namespace is reached."""
+"""TemporalConnection: the address of a Temporal frontend and a namespace."""
 
 from typing import ClassVar
 
@@ -9,13 +9,13 @@ from durafleet.api.status import Status
 
 
 class TemporalConnectionSpec(Model):
-    """Where Temporal answers, and which of its namespaces is used."""
+    """The Temporal frontend and the namespace to use."""
 
     address: str = Field(
         min_length=3,
         max_length=261,
         pattern=r"^[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5}$",
-        description="host:port of Temporal's frontend, as seen from the operator and from worker pods.",
+        description="Address of the Temporal frontend, as host:port. The operator and the worker pods connect to it.",
         examples=["temporal-frontend.temporal:7233"],
     )
     namespace: str = Field(
@@ -23,7 +23,7 @@ class TemporalConnectionSpec(Model):
         min_length=1,
         max_length=255,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="The Temporal namespace.",
+        description='Temporal namespace to use. Defaults to "default".',
     )
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -36,15 +36,15 @@ class TemporalConnectionSpec(Model):
 
 
 class TemporalConnectionStatus(Status):
-    """What the operator found at the address."""
+    """Observed state of the connection."""
 
     server_version: str | None = Field(
-        default=None, max_length=63, description="Version that the Temporal server reports."
+        default=None, max_length=63, description="Version reported by the Temporal server."
     )
 
 
 class TemporalConnection(Model):
-    """Where a Temporal namespace is reached; AgentWorkers refer to it by name."""
+    """A connection to a Temporal namespace. An AgentWorker refers to it in spec.connectionRef."""
 
     kind: ClassVar[str] = "TemporalConnection"
     spec: TemporalConnectionSpec

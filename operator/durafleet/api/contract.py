@@ -1,7 +1,7 @@
-"""What the operator and a worker agree on: variables, names in Temporal, and the run's input and result.
+"""The contract between operator and worker: environment variables, names in Temporal, input and result of a run.
 
 A worker in any language needs only this: it polls TEMPORAL_TASK_QUEUE at TEMPORAL_ADDRESS and hosts the
-workflow type of the runs. The rest (memo, search attributes) is optional and makes a run easier to see.
+workflow type of the runs. The memo and the search attributes are optional and make a run easier to observe.
 """
 
 from enum import StrEnum
@@ -16,13 +16,13 @@ WORKFLOW_TYPE = "AgentRun"
 
 WORKFLOW_ID_PREFIX = "agent-run/"
 OWNER_MEMO = "agentRun"
-"""Memo key that names the AgentRun, `<namespace>/<name>`; a workflow without it was not started by the operator."""
+"""Memo key of the AgentRun's `<namespace>/<name>`. The operator did not start a workflow without it."""
 PROGRESS_MEMO = "progress"
 """Memo key under which a workflow reports `Progress`."""
 
 
 class Env(StrEnum):
-    """Variables that the operator sets in every worker container."""
+    """Environment variables that the operator sets in every worker container."""
 
     TEMPORAL_ADDRESS = "TEMPORAL_ADDRESS"
     TEMPORAL_NAMESPACE = "TEMPORAL_NAMESPACE"
@@ -39,11 +39,11 @@ class Env(StrEnum):
 
 
 class SearchAttribute(StrEnum):
-    """Custom search attributes of every run; the operator registers them."""
+    """Custom search attributes of every run. The operator registers them."""
 
     FLEET = "AgentFleet"  # Keyword: <namespace>/<AgentWorker name>
     RUN_UID = "AgentRunUid"  # Keyword: UID of the AgentRun
-    UPDATED = "AgentRunUpdated"  # Datetime: when the workflow last reported progress, its end included
+    UPDATED = "AgentRunUpdated"  # Datetime: when the workflow last reported progress, including its end
     PHASE = "AgentRunPhase"  # Keyword: RunPhase
 
 
@@ -59,7 +59,7 @@ class RunPhase(StrEnum):
 
 
 class RetryOptions(Model):
-    """Retries of an activity, resolved: seconds and numbers only."""
+    """Retry policy of an activity, with all intervals in seconds."""
 
     maximum_attempts: int = 5
     initial_interval: float = 1.0
@@ -68,7 +68,7 @@ class RetryOptions(Model):
 
 
 class ActivityOptions(Model):
-    """How the run's activities are bounded; seconds. The operator fills it from the AgentWorker."""
+    """Timeouts and retry policy of a run's activities, in seconds. The operator resolves them."""
 
     start_to_close: float = 300.0
     heartbeat: float = 30.0
@@ -76,15 +76,29 @@ class ActivityOptions(Model):
 
 
 class Limits(Model):
-    """What a run of a declared agent may consume; it ends as failed when it needs more."""
+    """Limits of a run of a declared agent. The run fails when it needs more."""
 
-    turns: int | None = Field(default=None, ge=1, le=10000, description="Requests to the model; 200 unless set.")
-    tool_calls: int | None = Field(default=None, ge=0, le=100000, description="Tool calls that succeed.")
+    turns: int | None = Field(
+        default=None,
+        ge=1,
+        le=10000,
+        description="Maximum number of requests to the model: 1 to 10000. Defaults to 200 if neither the AgentRun nor "
+        "the AgentWorker sets it. A run that needs more fails with TurnLimitExceeded.",
+    )
+    tool_calls: int | None = Field(
+        default=None,
+        ge=0,
+        le=100000,
+        description="Maximum number of successful tool calls: 0 to 100000. Unlimited if neither the AgentRun nor the "
+        "AgentWorker sets it. A run that needs more fails with ToolCallLimitExceeded.",
+    )
     tokens: int | None = Field(
         default=None,
         ge=1,
         le=1_000_000_000,
-        description="Tokens sent and answered, together; looked at after each answer, so the last one may exceed it.",
+        description="Maximum number of input and output tokens together: 1 to 1000000000. Unlimited if neither the "
+        "AgentRun nor the AgentWorker sets it. It is checked after each answer, so the last answer can exceed it. The "
+        "run then fails with TokenLimitExceeded.",
     )
 
 
@@ -92,30 +106,30 @@ class RunInput(Model):
     """The single argument of the workflow type AgentRun."""
 
     agent: str
-    input: Any = Field(None, description="A prompt, or any JSON value, which the model then sees as JSON text.")
+    input: Any = Field(None, description="A prompt, or any JSON value, which the model receives as JSON text.")
     options: ActivityOptions = ActivityOptions()
     limits: Limits = Limits()
 
 
 class Usage(Model):
-    """What a run has consumed so far."""
+    """Requests, tool calls and tokens that a run has consumed."""
 
-    requests: int = Field(default=0, description="Calls of the model.", ge=0)
-    tool_calls: int = Field(default=0, description="Tool calls that succeeded.", ge=0)
+    requests: int = Field(default=0, description="Requests to the model.", ge=0)
+    tool_calls: int = Field(default=0, description="Successful tool calls.", ge=0)
     input_tokens: int = Field(default=0, description="Tokens sent to the model.", ge=0)
-    output_tokens: int = Field(default=0, description="Tokens the model answered with.", ge=0)
+    output_tokens: int = Field(default=0, description="Tokens received from the model.", ge=0)
 
 
 class Progress(Model):
-    """What a running workflow reports in its memo: small, and nothing that ticks."""
+    """Progress that a running workflow reports in its memo. It is small, and no value changes with time alone."""
 
-    turns: int = Field(default=0, description="Answers of the model so far.", ge=0)
-    last_tool: str | None = Field(default=None, max_length=253, description="The tool that was called last.")
-    usage: Usage | None = Field(default=None, description="What was consumed so far.")
+    turns: int = Field(default=0, description="Answers received from the model so far.", ge=0)
+    last_tool: str | None = Field(default=None, max_length=253, description="Name of the tool that was called last.")
+    usage: Usage | None = Field(default=None, description="Consumption so far.")
 
 
 class RunResult(Model):
-    """What the workflow type AgentRun returns."""
+    """The return value of the workflow type AgentRun."""
 
     output: Any = None
     usage: Usage = Usage()
@@ -123,7 +137,7 @@ class RunResult(Model):
 
 
 class ErrorType(StrEnum):
-    """Application error types of the generic workflow; documented API of `status.failure.type`."""
+    """Application error types of the workflow type AgentRun. As values of `status.failure.type` they are API."""
 
     UNKNOWN_AGENT = "UnknownAgent"
     INVALID_INPUT = "InvalidInput"

@@ -1,4 +1,4 @@
-"""Reading durations such as "1h30m": the only place that turns what users write into time."""
+"""Durations such as "1h30m". All code that parses or formats them uses this module."""
 
 import re
 from datetime import timedelta
@@ -16,7 +16,7 @@ def parse_duration(text: str) -> timedelta:
     """Turn "90s", "1h30m" or "500ms" into a timedelta.
 
     Raises:
-        ValueError: `text` is not one or more of <whole number><ms|s|m|h>.
+        ValueError: `text` is not a sequence of <whole number><ms|s|m|h>.
     """
     if not re.fullmatch(r"(?:[0-9]+(?:ms|s|m|h))+", text):
         raise ValueError(f"{text!r} is not a duration; write whole numbers with ms, s, m or h, such as 90s or 1h30m")
@@ -24,7 +24,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(span: timedelta) -> str:
-    """Write a timedelta for people: "1h30m", "45s", "0s". Fractions of a second are dropped."""
+    """Format a timedelta for people: "1h30m", "45s", "0s". Fractions of a second are dropped."""
     seconds = int(span.total_seconds())
     hours, rest = divmod(max(seconds, 0), 3600)
     minutes, seconds = divmod(rest, 60)

@@ -1,7 +1,7 @@
-"""The base of every API model: camelCase on the wire, unknown fields kept out, rules beside the fields.
+"""The base class of every API model: camelCase on the wire, unknown fields ignored, CEL rules beside the fields.
 
-A model is the single source of a resource's schema (`crd.py` renders it), of its documentation
-and of what the operator reads. What a JSON schema cannot say stands in `rules` as CEL.
+A model is the single source of a resource's schema (`crd.py` renders it), of its documentation and of the
+values that the operator reads. `rules` holds, as CEL, the constraints that a JSON schema cannot express.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 @dataclass(frozen=True)
 class Rule:
-    """One CEL rule of the CRD (`x-kubernetes-validations`) and the words a user sees when it fails."""
+    """A CEL rule of the CRD (`x-kubernetes-validations`) and the message that a user sees when it fails."""
 
     expression: str
     message: str
 
 
 class Model(BaseModel):
-    """A part of a resource. Unknown fields are ignored: the API server has pruned them already."""
+    """A part of a resource. Unknown fields are ignored, because the API server has already pruned them."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, use_enum_values=False
@@ -33,19 +33,19 @@ class Model(BaseModel):
     rules: ClassVar[tuple[Rule, ...]] = ()
 
     def wire(self) -> dict[str, Any]:
-        """Return the camelCase JSON form, absent fields left out."""
+        """Return the camelCase JSON form, without absent fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 IMMUTABLE: JsonDict = {"x-durafleet-immutable": True}
-"""Marks a field as a run input; `crd.py` turns all of them into one rule at the spec's level."""
+"""Marks an immutable field. `schema.py` turns all of them into one rule of the spec."""
 
 ANY_JSON: JsonDict = {"x-kubernetes-preserve-unknown-fields": True}
-"""Marks a field that takes any JSON value."""
+"""Marks a field that accepts any JSON value."""
 
 
 def list_map(key: str, *rules: Rule) -> JsonDict:
-    """Mark a list whose items are told apart by `key`, and say what must hold for the list as a whole."""
+    """Mark a list as `listType: map` with this key, and add rules for the list as a whole."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key], **_validations(*rules)}
 
 
@@ -55,17 +55,17 @@ def _validations(*rules: Rule) -> JsonDict:
 
 
 _IS_DURATION = "matches('^([0-9]{1,9}(ms|s)|[0-9]{1,7}m|[0-9]{1,5}h)+$')"
-"""Bounded, because CEL's duration() fails on what does not fit 292 years, in words that help nobody."""
+"""Bounded, because CEL's duration() fails above 292 years, with an error that does not help the user."""
 
 
 def longer_than_zero(field: str, *, optional: bool = False) -> Rule:
-    """Refuse a duration of 0; one that is not a duration has been refused already."""
+    """Reject a duration of 0. Another rule rejects a value that is not a duration."""
     ordered = f"duration(self.{field}) > duration('0s')"
     return Rule(f"{_unless_duration(field, optional=optional)} || {ordered}", f"{field} must be longer than 0s")
 
 
 def shorter_than(field: str, other: str, *, or_equal: bool = False, optional: bool = False) -> Rule:
-    """Compare two durations of an object; `optional` ones are compared only if both are given."""
+    """Require a duration to be shorter than another. `optional` durations are compared only if both are set."""
     ordered = f"duration(self.{field}) {'<=' if or_equal else '<'} duration(self.{other})"
     message = f"{field} must not be longer than {other}" if or_equal else f"{field} must be shorter than {other}"
     guards = " || ".join(_unless_duration(name, optional=optional) for name in (field, other))
@@ -91,7 +91,7 @@ Duration = Annotated[
         ),
     ),
 ]
-"""A length of time, kept as the user wrote it (rewriting it would read as drift to GitOps tools)."""
+"""A duration, kept as the user wrote it, because GitOps tools would report a rewritten value as drift."""
 
 Quantity = Annotated[
     int | str,
@@ -103,7 +103,7 @@ Quantity = Annotated[
         examples=["500m", "256Mi"],
     ),
 ]
-"""An amount of a compute resource, as in a pod; not negative."""
+"""A non-negative amount of a compute resource, as in a pod."""
 
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 ObjectName = Annotated[
@@ -113,10 +113,10 @@ ObjectName = Annotated[
 
 
 Priority = Annotated[int, Field(ge=1, le=5)]
-"""Importance as Temporal counts it: 1 comes first, 5 last, 3 is usual."""
+"""A priority as in Temporal: 1 is the highest, 5 the lowest, 3 the default."""
 
 
 class ObjectRef(Model):
-    """A reference to an object in the same namespace."""
+    """Reference to an object in the same namespace."""
 
-    name: ObjectName = Field(description="Name of the object, in this namespace.")
+    name: ObjectName = Field(description="Name of the object, in the same namespace.")

@@ -1,6 +1,6 @@
-"""What each reason and each failure type means, and what to do: the source of the tables in docs/reference.
+"""The meaning of each reason and failure type, and what to do: the source of the tables in docs/reference.
 
-Beside the enums and not in them, because the worker image, which shares them, has no use for prose.
+The texts are not in the enums, because the worker image imports the enums and does not need the texts.
 """
 
 from dataclasses import dataclass
@@ -13,160 +13,170 @@ RUN, WORKER, CONNECTION = "AgentRun", "AgentWorker", "TemporalConnection"
 
 @dataclass(frozen=True)
 class Meaning:
-    """A reason, for the people who meet it."""
+    """The documentation of a reason."""
 
     kinds: tuple[str, ...]
     meaning: str
     remedy: str
 
 
-_NOTHING = "Nothing."
+_NOTHING = "No action is needed."
 _AGAIN = "change `spec.retry.token`"
 
 REASONS: dict[Reason, Meaning] = {
     Reason.PENDING: Meaning(
-        (RUN,), "The workflow has not been started yet; `Ready` says what the run waits for.", "Read the message."
+        (RUN,),
+        "The workflow is not started yet. The message of `Ready` names what the run waits for.",
+        "Follow the message of `Ready`.",
     ),
     Reason.QUEUED: Meaning(
         (RUN,),
-        "As many runs of the AgentWorker are open as `maxConcurrentRuns` allows; `status.queuePosition` is the place "
-        "in line.",
+        "As many runs of the AgentWorker are open as `maxConcurrentRuns` allows. `status.queuePosition` is the "
+        "position in the queue.",
         "Wait, or raise `maxConcurrentRuns`.",
     ),
     Reason.RUNNING: Meaning((RUN,), "The workflow is running.", _NOTHING),
     Reason.AWAITING_APPROVAL: Meaning(
-        (RUN,), "The workflow is running and says that it waits for a person.", "Give it the answer it waits for."
+        (RUN,), "The workflow is running and reports that it waits for a person.", "Answer it."
     ),
     Reason.SUSPENDED: Meaning(
         (RUN,),
-        "Not started because of `spec.suspend`, or paused: by it (then the run is Ready), or from outside.",
-        "Set `spec.suspend: false`; where it was paused from outside, the command is in the message.",
+        "The run is not started, or its workflow is paused, because of `spec.suspend`; then the run is Ready. Or "
+        "somebody paused the workflow in Temporal.",
+        "Set `spec.suspend: false`. If it was paused in Temporal, run the command in the message.",
     ),
-    Reason.COMPLETED: Meaning((RUN,), "The workflow completed; `status.result` holds the answer.", _NOTHING),
+    Reason.COMPLETED: Meaning((RUN,), "The workflow completed. `status.result` holds the answer.", _NOTHING),
     Reason.WORKFLOW_FAILED: Meaning(
-        (RUN,), "The workflow failed; `status.failure` says why.", f"Correct the cause, then {_AGAIN}."
+        (RUN,), "The workflow failed. `status.failure` holds the cause.", f"Fix the cause, then {_AGAIN}."
     ),
     Reason.TIMED_OUT: Meaning(
         (RUN,),
-        "The workflow did not end within `timeouts.workflow`.",
-        f"Look in Temporal at where the time went; {_AGAIN} for as much time again.",
+        "The workflow did not close within `timeouts.workflow`.",
+        f"Find in the workflow's history what took the time, then {_AGAIN} for another attempt with the same timeout.",
     ),
     Reason.CANCELLED: Meaning(
         (RUN,),
-        "The workflow was cancelled: by `spec.stop` (then the run is Ready), or from outside.",
-        f"To go on, take `spec.stop` away and {_AGAIN}.",
+        "The workflow was cancelled by `spec.stop` (then the run is Ready), or from outside this AgentRun.",
+        f"To continue, remove `spec.stop` and {_AGAIN}.",
     ),
     Reason.TERMINATED: Meaning(
         (RUN,),
-        "The workflow was terminated, or Temporal no longer knows it.",
-        f"To go on, take `spec.stop` away and {_AGAIN}.",
+        "The workflow was terminated, or Temporal no longer has it.",
+        f"To continue, remove `spec.stop` and {_AGAIN}.",
     ),
     Reason.START_REJECTED: Meaning(
         (RUN,),
-        "Temporal refused to start the workflow, or the workflow id belongs to a workflow that is not this run's.",
-        f"Correct what the message names; {_AGAIN}, or create a new AgentRun.",
+        "Temporal rejected the start, or the workflow id belongs to a workflow that is not this run's.",
+        f"Fix what the message names, then {_AGAIN} or create a new AgentRun.",
     ),
     Reason.INVALID_SPEC: Meaning(
         (RUN, WORKER),
-        "The spec cannot work, in a way that the schema could not see.",
-        "Correct what the message names. A run whose inputs cannot be changed has to be created anew.",
+        "The spec is invalid in a way that the schema cannot detect.",
+        "Correct what the message names. If the field of a run is immutable, create a new AgentRun.",
     ),
     Reason.CANCELLING: Meaning(
-        (RUN,), "Cancellation was requested; the workflow is cleaning up.", "Wait, or set `spec.stop: Terminate`."
+        (RUN,), "Cancellation was requested, and the workflow is still open.", "Wait, or set `spec.stop: Terminate`."
     ),
     Reason.WORKER_NOT_FOUND: Meaning(
         (RUN,),
-        "The AgentWorker that `spec.workerRef.name` names is not in this namespace; Stalled after 60 s.",
-        "Create the AgentWorker; the run then starts by itself.",
+        "The AgentWorker in `spec.workerRef.name` does not exist in this namespace. `Stalled` after 60 s.",
+        "Create the AgentWorker. The run then starts by itself.",
     ),
     Reason.AGENT_NOT_FOUND: Meaning(
         (RUN,),
-        "The AgentWorker declares no agent of this name; Stalled after 60 s.",
+        "The AgentWorker does not declare the agent. `Stalled` after 60 s.",
         "Add the agent to the AgentWorker, or create a run with another `spec.agent`.",
     ),
     Reason.INPUT_NOT_FOUND: Meaning(
         (RUN,),
-        "The ConfigMap or Secret of `spec.inputFrom`, or its key, is not there; Stalled after 60 s.",
-        "Create it; the run then starts by itself.",
+        "The ConfigMap or Secret in `spec.inputFrom`, or its key, does not exist. `Stalled` after 60 s.",
+        "Create it. The run then starts by itself.",
     ),
     Reason.SUSPEND_UNSUPPORTED: Meaning(
         (RUN,),
-        "`spec.suspend` is set, and the Temporal server cannot pause workflows; the run goes on.",
-        "Set `frontend.WorkflowPauseEnabled` on the server, or use `spec.stop`.",
+        "`spec.suspend` is true, but the Temporal server cannot pause workflows. The run continues.",
+        "Enable `frontend.WorkflowPauseEnabled` on the server, or use `spec.stop`.",
     ),
     Reason.WAITING_FOR_POLLERS: Meaning(
         (RUN, WORKER),
-        "Temporal sees no worker polling the task queue.",
-        "Usually passes as pods start; if it lasts, read the worker's logs and the AgentWorker's conditions.",
+        "No worker polls the task queue, according to Temporal.",
+        "Wait for the pods to start. If the reason persists, read the worker's logs and the AgentWorker's conditions.",
     ),
     Reason.WORKFLOW_TASK_FAILING: Meaning(
         (RUN,),
-        "The workflow's code fails on the worker, and Temporal tries again.",
-        "Correct the worker's image; the run then goes on by itself.",
+        "Workflow tasks of the run fail on the worker, and Temporal retries them.",
+        "Fix the worker's image. The run then continues by itself.",
     ),
     Reason.TEMPORAL_UNAVAILABLE: Meaning(
         (RUN, WORKER, CONNECTION),
-        "Temporal does not answer. Runs that go on inside Temporal are not affected.",
-        "Check Temporal, the address and the network between; all catches up by itself.",
+        "Temporal does not respond. Workflows that run in Temporal are not affected.",
+        "Check Temporal, its address and the network in between. The status then catches up by itself.",
     ),
     Reason.CONNECTION_NOT_FOUND: Meaning(
         (RUN, WORKER),
-        "The TemporalConnection does not exist, or none was named and the operator has no default.",
+        "The TemporalConnection does not exist, or `spec.connectionRef` is unset and the operator has no default "
+        "connection.",
         "Create the TemporalConnection, or set `temporal.address` in the chart's values.",
     ),
     Reason.NAMESPACE_NOT_FOUND: Meaning(
         (RUN, WORKER, CONNECTION),
-        "Temporal has no namespace of this name.",
+        "The Temporal namespace does not exist.",
         "Create it with `temporal operator namespace create`, or correct the connection.",
     ),
     Reason.ACCESS_DENIED: Meaning(
-        (RUN, WORKER, CONNECTION), "Temporal refuses the operator's requests.", "Grant access to the namespace."
+        (RUN, WORKER, CONNECTION),
+        "Temporal denies the operator's requests.",
+        "Grant the operator access to the Temporal namespace.",
     ),
-    Reason.REACHABLE: Meaning((CONNECTION,), "Temporal answers, and the namespace exists.", _NOTHING),
+    Reason.REACHABLE: Meaning((CONNECTION,), "Temporal responds, and the namespace exists.", _NOTHING),
     Reason.THROTTLED: Meaning(
         (CONNECTION,),
-        "Temporal answers, but limits how often the operator may list workflows: what runs do shows later.",
+        "Temporal responds, but limits how often the operator may list workflows. The status of runs is updated later.",
         "Raise `frontend.namespaceRPS.visibility` in the server's dynamic configuration.",
     ),
-    Reason.AVAILABLE: Meaning((WORKER,), "The Deployment is rolled out, and Temporal sees its pods polling.", _NOTHING),
+    Reason.AVAILABLE: Meaning((WORKER,), "The Deployment is rolled out, and its pods poll the task queue.", _NOTHING),
     Reason.SCALED_TO_ZERO: Meaning(
-        (WORKER, RUN), "`spec.replicas` of the AgentWorker is 0; runs wait.", "Raise `spec.replicas`."
+        (WORKER, RUN), "`spec.replicas` of the AgentWorker is 0. Its runs wait.", "Raise `spec.replicas`."
     ),
     Reason.ROLLING_OUT: Meaning((WORKER,), "Pods are being started or replaced.", "Wait."),
     Reason.IMAGE_PULL_FAILED: Meaning(
         (WORKER,), "The image cannot be pulled.", "Correct `spec.image`, push the image, or add a pull secret."
     ),
     Reason.CRASH_LOOP: Meaning(
-        (WORKER,), "The worker ends soon after each start.", "Read `kubectl logs --previous` of the pod in the message."
+        (WORKER,),
+        "The worker exits soon after each start.",
+        "Read `kubectl logs --previous` of the pod in the message.",
     ),
     Reason.POD_REJECTED: Meaning(
         (WORKER,),
-        "Kubernetes refuses the pods, or cannot start their container.",
-        "Correct the field that the message names, or create the ConfigMap or Secret it misses.",
+        "Kubernetes rejects the pods, or cannot start their container.",
+        "Correct the field that the message names, or create the missing ConfigMap or Secret.",
     ),
     Reason.PROGRESS_DEADLINE_EXCEEDED: Meaning(
-        (WORKER,), "The pods are not available after 10 minutes.", "Describe the pods: the command is in the message."
+        (WORKER,),
+        "The pods are not available after 10 minutes.",
+        "Run the command in the message, which describes the pods.",
     ),
     Reason.FOREIGN_OBJECT: Meaning(
         (WORKER,),
-        "An object of the same name exists that this AgentWorker does not control; it is left alone.",
+        "An object of the same name exists that this AgentWorker does not control. The operator does not change it.",
         "Delete or rename it, or create the AgentWorker under another name.",
     ),
 }
 
 ERRORS: dict[ErrorType, str] = {
-    ErrorType.UNKNOWN_AGENT: "The worker that took the run has no agent of this name.",
-    ErrorType.INVALID_INPUT: "The input is not one that the workflow can take.",
-    ErrorType.MODEL_AUTHENTICATION: "The model's API refused the key. Not tried again.",
-    ErrorType.MODEL_NOT_FOUND: "The model's API knows no such model, or there is no such address. Not tried again.",
-    ErrorType.MODEL_REJECTED: "The model's API refused the request. Not tried again.",
-    ErrorType.MODEL_QUOTA: "The account's quota is used up. Not tried again.",
-    ErrorType.MODEL_UNAVAILABLE: "The model's API was overloaded, failed or could not be reached, at every attempt.",
-    ErrorType.CONTEXT_TOO_LARGE: "The conversation no longer fits the model's context.",
-    ErrorType.OUTPUT_INVALID: "The model never gave an answer that meets the output schema.",
-    ErrorType.TURN_LIMIT: "The model took more turns than `limits.turns` allows.",
-    ErrorType.TOOL_CALL_LIMIT: "The agent called tools more often than `limits.toolCalls` allows.",
-    ErrorType.TOKEN_LIMIT: "The run took more tokens than `limits.tokens` allows.",
-    ErrorType.TOOL_FAILED: "A tool failed at every attempt.",
-    ErrorType.ACTIVITY_TIMED_OUT: "A model or tool call did not end in time, at every attempt.",
+    ErrorType.UNKNOWN_AGENT: "The worker that executed the run does not declare the agent.",
+    ErrorType.INVALID_INPUT: "The workflow cannot use the input.",
+    ErrorType.MODEL_AUTHENTICATION: "The model API rejected the API key. Not retried.",
+    ErrorType.MODEL_NOT_FOUND: "The model API has no such model, or no such address. Not retried.",
+    ErrorType.MODEL_REJECTED: "The model API rejected the request. Not retried.",
+    ErrorType.MODEL_QUOTA: "The account's quota is used up. Not retried.",
+    ErrorType.MODEL_UNAVAILABLE: "The model API was overloaded, failed or could not be reached in every attempt.",
+    ErrorType.CONTEXT_TOO_LARGE: "The conversation no longer fits the model's context or Temporal's size limits.",
+    ErrorType.OUTPUT_INVALID: "No answer of the model matched the output schema.",
+    ErrorType.TURN_LIMIT: "The run needed more requests to the model than `limits.turns` allows.",
+    ErrorType.TOOL_CALL_LIMIT: "The run needed more tool calls than `limits.toolCalls` allows.",
+    ErrorType.TOKEN_LIMIT: "The run used more tokens than `limits.tokens` allows.",
+    ErrorType.TOOL_FAILED: "A tool failed in every attempt.",
+    ErrorType.ACTIVITY_TIMED_OUT: "A model or tool call timed out in every attempt.",
 }

@@ -1,4 +1,4 @@
-"""The reference pages of docs/reference, rendered from the same schemas as the CRDs."""
+"""The pages of docs/reference, rendered from the same schemas as the CRDs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,11 +16,11 @@ _BOUNDS = (
     ("minItems", "maxItems", " items"),
     ("minProperties", "maxProperties", " entries"),
 )
-"""Pairs of keywords, and what they count."""
+"""Pairs of keywords, and the unit that they count."""
 
 
 def page(kind: str, *, short_name: str, schema: Schema) -> str:
-    """Write the page of one kind: its fields, its rules, and the reasons of its conditions."""
+    """Return the page of one kind: its fields, its rules, and the reasons of its conditions."""
     spec, status = schema["properties"]["spec"], schema["properties"]["status"]
     parts = [
         f"# {kind}",
@@ -30,18 +30,18 @@ def page(kind: str, *, short_name: str, schema: Schema) -> str:
         spec["description"],
         _table(spec),
         "### Rules",
-        "What the API server refuses, besides types and bounds:",
+        "Besides types and bounds, the API server enforces these rules:",
         "\n".join(f"- `{where}`: {message}" for where, message in _rules(schema, "")),
         "## status",
         status["description"],
         _table(status),
         *(_states() if kind == "AgentRun" else ()),
         "## Reasons",
-        "A condition's `reason` is one word that scripts may rely on; its `message` says more.",
+        "Scripts can rely on the `reason` of a condition. Its `message` is for people and names what to do.",
         _reasons(kind),
     ]
     if kind == "AgentRun":
-        parts += ["## Failure types", "Values of `status.failure.type` for declared agents.", _errors()]
+        parts += ["## Failure types", "Values of `status.failure.type` in runs of declared agents.", _errors()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -49,7 +49,8 @@ def _table(schema: Schema) -> str:
     lines = ["| Field | Type | Default | Meaning |", "|---|---|---|---|"]
     for path, field, required in _fields(schema, ""):
         default = "*required*" if required else _default(field)
-        meaning = _cell(". ".join(part for part in (field.get("description", "").rstrip("."), _bounds(field)) if part))
+        described = field.get("description", "").rstrip(".")
+        meaning = _cell(". ".join(part for part in (described, _bounds(field, described)) if part))
         lines.append(f"| `{path}` | {_type(field)} | {default} | {meaning}{'.' if meaning else ''} |")
     return "\n".join(lines)
 
@@ -84,7 +85,7 @@ def _default(field: Schema) -> str:
 
 
 def _shown_below(field: Schema) -> bool:
-    """Whether the default only repeats what the fields of an object say themselves."""
+    """Tell whether the default only repeats the defaults of the object's own fields."""
     fields = field.get("properties", {})
     return isinstance(field["default"], dict) and all(
         fields[name].get("default") == value for name, value in field["default"].items()
@@ -97,13 +98,14 @@ def _compact(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _bounds(field: Schema) -> str:
+def _bounds(field: Schema, described: str) -> str:
+    """Return the bounds that the description does not state."""
     bounds = [_range(field.get(low), field.get(high), unit) for low, high, unit in _BOUNDS]
     if "enum" in field:
         bounds.append("one of " + ", ".join(f"`{value}`" for value in field["enum"]))
     if "pattern" in field and "x-kubernetes-validations" not in field:
         bounds.append(f"matches `{field['pattern']}`")
-    text = "; ".join(bound for bound in bounds if bound)
+    text = "; ".join(bound for bound in bounds if bound not in described)
     return text[:1].upper() + text[1:]
 
 
@@ -129,16 +131,16 @@ def _reasons(kind: str) -> str:
 
 
 def _states() -> list[str]:
-    """Tell of the states of a run and the ways between them."""
+    """Return the sections on the states of a run and the transitions between them."""
     ended = ", ".join(f"`{state}`" for state in Reason if state in TERMINAL)
     return [
         "## States",
-        f"`status.state` is the reason of the condition `Succeeded`. The states {ended} are ends: a run leaves them "
-        "only if `spec.retry.token` changes, or if somebody resets its workflow in Temporal itself, and `Completed` "
-        "not even then. The usual ways:",
+        f"`status.state` is the reason of the condition `Succeeded`. The states {ended} are terminal. A run leaves a "
+        "terminal state only if `spec.retry.token` changes or somebody resets its workflow in Temporal. It never "
+        "leaves `Completed`. The usual transitions:",
         diagram(),
         "### Transitions",
-        "Every way there is; a test holds the operator to them.",
+        "This table is complete. A test checks the operator against it.",
         table(),
     ]
 

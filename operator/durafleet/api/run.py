@@ -1,4 +1,4 @@
-"""AgentRun: one run of an agent, exactly one workflow execution."""
+"""AgentRun: one run of an agent, as exactly one workflow execution."""
 
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
@@ -22,11 +22,11 @@ from durafleet.api.model import (
 from durafleet.api.status import Reason, Status
 
 INPUT_LIMIT = 64 * 1024
-"""Longest input of a run, in bytes of JSON."""
+"""Maximum size of a run's input, in bytes of JSON."""
 PREVIEW_LIMIT = 4096
-"""Longest part of a result that a status holds, in bytes of UTF-8."""
+"""Maximum size of the result's preview in the status, in bytes of UTF-8."""
 ATTEMPTS_KEPT = 10
-"""Most earlier attempts that a status tells of."""
+"""Maximum number of earlier attempts in the status."""
 
 
 class Stop(StrEnum):
@@ -51,20 +51,20 @@ class RetryFrom(StrEnum):
 
 
 class KeyRef(Model):
-    """A key of a ConfigMap or Secret in the same namespace."""
+    """Reference to a key of a ConfigMap or Secret in the same namespace."""
 
-    name: ObjectName = Field(description="Name of the ConfigMap or Secret, in this namespace.")
-    key: str = Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$", description="The key in its data.")
+    name: ObjectName = Field(description="Name of the ConfigMap or Secret, in the same namespace.")
+    key: str = Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$", description="Key in its data.")
 
 
 class InputFrom(Model):
-    """Where the input stands, if not in the AgentRun. Read once, when the workflow starts."""
+    """Source of the input, if it is not in the AgentRun. The operator reads it once, when it starts the workflow."""
 
-    config_map_key_ref: KeyRef | None = Field(default=None, description="A key of a ConfigMap.")
+    config_map_key_ref: KeyRef | None = Field(default=None, description="Key of a ConfigMap that holds the input.")
     secret_key_ref: KeyRef | None = Field(
         default=None,
-        description="A key of a Secret. The operator needs the chart's value inputFromSecrets.enabled, and the input "
-        "then stands in the workflow's history, as any input does.",
+        description="Key of a Secret that holds the input. Requires inputFromSecrets.enabled in the chart's values. "
+        "Like any input, the text becomes part of the workflow's history in Temporal.",
     )
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -75,11 +75,23 @@ class InputFrom(Model):
 
 
 class RunTimeouts(Model):
-    """What this run may take, where it differs from its AgentWorker's timeouts."""
+    """Timeouts of this run, where they differ from the AgentWorker's."""
 
-    workflow: Duration | None = Field(default=None, description="The whole run, from start to close.")
-    activity: Duration | None = Field(default=None, description="One attempt of a model or tool call; start-to-close.")
-    heartbeat: Duration | None = Field(default=None, description="Silence after which a worker counts as lost.")
+    workflow: Duration | None = Field(
+        default=None,
+        description="Workflow execution timeout: the maximum duration of the run. When it is exceeded, Temporal closes "
+        "the workflow, and the run is TimedOut. Must be longer than activity. Defaults to the AgentWorker's timeout.",
+    )
+    activity: Duration | None = Field(
+        default=None,
+        description="Start-to-close timeout: the maximum duration of one attempt of a model or tool call. When it is "
+        "exceeded, the attempt fails. Must be longer than heartbeat. Defaults to the AgentWorker's timeout.",
+    )
+    heartbeat: Duration | None = Field(
+        default=None,
+        description="Heartbeat timeout: the maximum time between two heartbeats of a model or tool call. When it is "
+        "exceeded, the attempt fails. Must be longer than 0s. Defaults to the AgentWorker's timeout.",
+    )
 
     rules: ClassVar[tuple[Rule, ...]] = (
         longer_than_zero("heartbeat", optional=True),
@@ -91,55 +103,70 @@ class RunTimeouts(Model):
 
 
 class RetryRequest(Model):
-    """Ask for another attempt of a run that ended without success."""
+    """Request for another attempt of a run that ended without success."""
 
     token: str = Field(
         min_length=1,
         max_length=63,
-        description="Any text; each change asks once. What it is when the run starts asks for nothing.",
+        description="Any text. Each change after the run ended without success requests one more attempt. The value "
+        "that is set when the run starts requests none.",
         examples=["2026-11-24", "2"],
     )
-    # `from` is a word of Python's.
+    # `from` is a Python keyword.
     from_: RetryFrom = Field(
         default=RetryFrom.LAST_FAILURE,
         alias="from",
-        description="LastFailure keeps what was done before the failure; Start does everything again.",
+        description="Where the attempt begins. LastFailure keeps the steps before the failure; Start repeats "
+        "everything. Defaults to LastFailure.",
     )
 
 
 class AgentRunSpec(Model):
-    """What is run, fixed once created, and what is done with it, which may change."""
+    """What to run, and how to control it.
 
-    worker_ref: ObjectRef = Field(description="The AgentWorker that runs it.", json_schema_extra=IMMUTABLE)
+    What to run is immutable; suspend, stop, retry, ttlSecondsAfterFinished, deletionPolicy and readyWhen can change.
+    """
+
+    worker_ref: ObjectRef = Field(
+        description="AgentWorker that runs it, in the same namespace.", json_schema_extra=IMMUTABLE
+    )
     agent: Name | None = Field(
         default=None,
-        description="A declared agent of that worker; or else set workflowType.",
+        description="Name of an agent that the AgentWorker declares. Set exactly one of agent and workflowType.",
         json_schema_extra=IMMUTABLE,
     )
     workflow_type: str | None = Field(
         default=None,
         min_length=1,
         max_length=255,
-        description="A workflow type that the worker's image brings; or else set agent.",
+        description="Workflow type that the worker's image provides. Set exactly one of agent and workflowType.",
         json_schema_extra=IMMUTABLE,
     )
     input: Any = Field(
         default=None,
-        description="The prompt, or any JSON value, up to 64 KiB. With workflowType: the workflow's single argument.",
+        description="Input of the run: a prompt, or any JSON value, of at most 64 KiB. With workflowType, it is the "
+        "workflow's single argument.",
         json_schema_extra=ANY_JSON,
     )
     input_from: InputFrom | None = Field(
-        default=None, description="Where the input stands, instead of input; always text.", json_schema_extra=IMMUTABLE
+        default=None,
+        description="Source of the input. Set only one of input and inputFrom. The input is then always text.",
+        json_schema_extra=IMMUTABLE,
     )
     timeouts: RunTimeouts | None = Field(
-        default=None, description="What differs from the AgentWorker's timeouts.", json_schema_extra=IMMUTABLE
+        default=None,
+        description="Timeouts of this run. They override the AgentWorker's timeouts, field by field.",
+        json_schema_extra=IMMUTABLE,
     )
     limits: Limits | None = Field(
-        default=None, description="What differs from the AgentWorker's limits.", json_schema_extra=IMMUTABLE
+        default=None,
+        description="Limits of this run. They override the AgentWorker's limits, field by field.",
+        json_schema_extra=IMMUTABLE,
     )
     priority: Priority | None = Field(
         default=None,
-        description="From 1 (first) to 5 (last), in the queue and in Temporal; the AgentWorker's unless set.",
+        description="Priority in the queue and in Temporal: 1 to 5, where 1 comes first. Defaults to the AgentWorker's "
+        "priority.",
         json_schema_extra=IMMUTABLE,
     )
     idempotency_key: str | None = Field(
@@ -147,32 +174,41 @@ class AgentRunSpec(Model):
         min_length=1,
         max_length=128,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$",
-        description="Stands for this run's work instead of the UID: an AgentRun of the same name and key, created "
-        "again or restored from a backup, adopts the workflow that was started then.",
+        description="Identifies the run instead of its UID. An AgentRun of the same name and key that is created "
+        "again, or restored from a backup, adopts the workflow that the earlier one started.",
         json_schema_extra=IMMUTABLE,
     )
     suspend: bool = Field(
         default=False,
-        description="Hold the run: before its start, or by pausing its workflow where the Temporal server can.",
+        description="Suspends the run. A run that is not started yet does not start. The workflow of a started run is "
+        "paused, if the Temporal server supports it. Defaults to false.",
     )
     stop: Stop | None = Field(
-        default=None, description="Cancel asks the workflow to end and lets it clean up; Terminate ends it at once."
+        default=None,
+        description="Stops the run. Cancel requests cancellation, so that the workflow can clean up. Terminate ends "
+        "the workflow immediately.",
     )
-    retry: RetryRequest | None = Field(default=None, description="Another attempt, after an end without success.")
+    retry: RetryRequest | None = Field(
+        default=None, description="Requests another attempt after the run ended without success."
+    )
     ttl_seconds_after_finished: int | None = Field(
         default=None,
         ge=0,
         le=315_360_000,
-        description="Delete the AgentRun so many seconds after its end. One that Argo CD, Flux or Helm tracks is "
-        "never deleted, only cut down to its outcome.",
+        description="Seconds from the end of the run until the AgentRun is deleted; 0 deletes it at once. If unset, "
+        "it is not deleted. An AgentRun that Argo CD, Flux or Helm tracks is never deleted; instead, its status is "
+        "reduced to the outcome.",
     )
     deletion_policy: DeletionPolicy = Field(
-        default=DeletionPolicy.CANCEL, description="What happens to a running workflow when the AgentRun is deleted."
+        default=DeletionPolicy.CANCEL,
+        description="What happens to an open workflow when the AgentRun is deleted. Cancel requests cancellation and "
+        "terminates a workflow that is still open after 60 s. Terminate terminates it immediately. Abandon leaves it "
+        "running. Defaults to Cancel.",
     )
     ready_when: ReadyWhen = Field(
         default=ReadyWhen.COMPLETED,
-        description="When the condition Ready becomes True, for pipelines that wait for it: at the run's success, or "
-        "as soon as it runs.",
+        description="When the condition Ready becomes True, for pipelines that wait for it. Completed: when the run "
+        "completes. Started: as soon as it runs. Defaults to Completed.",
     )
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -181,7 +217,7 @@ class AgentRunSpec(Model):
 
 
 class WorkflowRef(Model):
-    """The workflow execution behind a run."""
+    """The workflow execution of a run."""
 
     id: str = Field(max_length=1000, description="Workflow id.")
     run_id: str | None = Field(default=None, max_length=63, description="Run id of the latest execution in the chain.")
@@ -192,99 +228,114 @@ class WorkflowRef(Model):
     connection: str | None = Field(
         default=None,
         max_length=253,
-        description="TemporalConnection it was started through; absent: the operator's default.",
+        description="TemporalConnection through which the workflow was started. Absent for the operator's default "
+        "connection.",
     )
     task_queue: str = Field(max_length=255, description="Task queue.")
     type: str = Field(max_length=255, description="Workflow type.")
 
 
 class ResultRef(Model):
-    """What the workflow returned."""
+    """Result of the workflow."""
 
     preview: str | None = Field(
-        default=None, max_length=PREVIEW_LIMIT, description="The answer, or its first 4 KiB; absent once compacted."
+        default=None,
+        max_length=PREVIEW_LIMIT,
+        description="The answer, or its first 4 KiB. Absent once the status is compacted.",
     )
-    size: int = Field(ge=0, description="Bytes of the whole answer.")
+    size: int = Field(ge=0, description="Size of the whole answer, in bytes.")
     sha256: str = Field(max_length=64, description="SHA-256 of the whole answer, in hexadecimal.")
     ref: str | None = Field(
         default=None,
         max_length=1400,
-        description="Where the whole answer is: temporal://<namespace>/<workflow id>?run=<run id>.",
+        description="Location of the whole answer: temporal://<namespace>/<workflow id>?run=<run id>.",
     )
 
 
 class Failure(Model):
-    """Why the workflow did not complete, root cause first in `message`."""
+    """Why the workflow did not complete. `message` begins with the root cause."""
 
     type: str = Field(max_length=253, description="Error type of the root cause, such as ModelAuthentication.")
-    message: str = Field(max_length=4096, description="What happened, in words a person can act on.")
+    message: str = Field(max_length=4096, description="Human-readable explanation, and what to do about it.")
     causes: list[Annotated[str, Field(max_length=4096)]] = Field(
-        default_factory=list, max_length=10, description="The chain of failures, outermost first."
+        default_factory=list, max_length=10, description="Chain of failures, outermost first."
     )
-    retryable: bool | None = Field(default=None, description="Whether the same call might succeed when tried again.")
+    retryable: bool | None = Field(default=None, description="Whether the same call might succeed if it is retried.")
     activity: str | None = Field(default=None, max_length=253, description="Type of the activity that failed.")
-    attempt: int | None = Field(default=None, ge=1, description="Which attempt of the activity was the last.")
+    attempt: int | None = Field(default=None, ge=1, description="Number of the activity's last attempt.")
     timeout: str | None = Field(
         default=None,
         max_length=63,
-        description="Which timeout it was, if one: StartToClose, ScheduleToStart, ScheduleToClose, Heartbeat or "
+        description="Timeout that was exceeded, if any: StartToClose, ScheduleToStart, ScheduleToClose, Heartbeat or "
         "Workflow.",
     )
 
 
 class Attempt(Model):
-    """An earlier attempt of the run, before spec.retry asked for another."""
+    """An earlier attempt of the run, before a retry."""
 
-    run_id: str | None = Field(default=None, max_length=63, description="Run id of its last execution, if it had one.")
-    state: str = Field(max_length=63, description="How it ended.")
+    run_id: str | None = Field(
+        default=None, max_length=63, description="Run id of the attempt's last execution, if it had one."
+    )
+    state: str = Field(max_length=63, description="State in which the attempt ended.")
     start_time: str | None = Field(
-        default=None, max_length=32, json_schema_extra={"format": "date-time"}, description="When it started."
+        default=None,
+        max_length=32,
+        json_schema_extra={"format": "date-time"},
+        description="Time when the attempt started.",
     )
     completion_time: str | None = Field(
-        default=None, max_length=32, json_schema_extra={"format": "date-time"}, description="When it ended."
+        default=None,
+        max_length=32,
+        json_schema_extra={"format": "date-time"},
+        description="Time when the attempt ended.",
     )
-    message: str = Field(default="", max_length=512, description="Why, cut at 512 bytes.")
+    message: str = Field(default="", max_length=512, description="Why the attempt ended, cut at 512 bytes.")
 
 
 class AgentRunStatus(Status):
-    """What became of the run."""
+    """Observed state of the run."""
 
     # Not an enum in the schema: an operator newer than the CRD must be able to write its reasons.
     state: Annotated[Reason, WithJsonSchema({"type": "string", "maxLength": 63})] | None = Field(
-        default=None, description="The reason of the condition Succeeded, for selectors and columns."
+        default=None, description="Reason of the condition Succeeded, for field selectors and columns."
     )
     queue_position: int | None = Field(
         default=None,
         ge=1,
-        description="Place among the runs that wait for the AgentWorker's maxConcurrentRuns, 1 being the next. "
-        "Written again when it has halved, so it is at most this.",
+        description="Position in the queue for the AgentWorker's maxConcurrentRuns; 1 is next. The operator updates it "
+        "when the position has halved, so the actual position can be lower.",
     )
-    workflow: WorkflowRef | None = Field(default=None, description="The workflow execution behind the run.")
+    workflow: WorkflowRef | None = Field(default=None, description="Workflow execution of the run.")
     start_time: str | None = Field(
-        default=None, max_length=32, json_schema_extra={"format": "date-time"}, description="When the workflow started."
+        default=None,
+        max_length=32,
+        json_schema_extra={"format": "date-time"},
+        description="Time when the workflow started.",
     )
     completion_time: str | None = Field(
-        default=None, max_length=32, json_schema_extra={"format": "date-time"}, description="When it closed."
+        default=None, max_length=32, json_schema_extra={"format": "date-time"}, description="Time when the run ended."
     )
-    progress: Progress | None = Field(default=None, description="What the workflow last reported of itself.")
-    result: ResultRef | None = Field(default=None, description="What the workflow returned.")
+    progress: Progress | None = Field(default=None, description="Progress that the workflow last reported.")
+    result: ResultRef | None = Field(default=None, description="Result of the workflow.")
     failure: Failure | None = Field(default=None, description="Why the workflow did not complete.")
     attempts: list[Attempt] | None = Field(
         default=None,
         max_length=ATTEMPTS_KEPT,
-        description="Attempts before this one, oldest first; the last ten of them.",
+        description="The last ten earlier attempts, oldest first.",
     )
     retry_token: str | None = Field(
-        default=None, max_length=63, description="The spec.retry.token that was last acted upon."
+        default=None, max_length=63, description="The spec.retry.token that the operator has last seen."
     )
     compacted: bool | None = Field(
         default=None,
-        description="Details were dropped after ttlSecondsAfterFinished, because a GitOps tool tracks the object.",
+        description="Whether the status was reduced to the outcome after ttlSecondsAfterFinished, because Argo CD, "
+        "Flux or Helm tracks the object.",
     )
 
 
 class AgentRun(Model):
-    """One run of an agent: exactly one Temporal workflow execution."""
+    """One run of an agent, as exactly one Temporal workflow execution."""
 
     kind: ClassVar[str] = "AgentRun"
     spec: AgentRunSpec

@@ -1,7 +1,7 @@
-"""From a model to the structural schema that a CustomResourceDefinition wants.
+"""Render a model as the structural schema of a CustomResourceDefinition.
 
-Kubernetes takes a dialect of OpenAPI 3: no `$ref`, no null, a type everywhere, CEL rules beside the fields
-they speak of. pydantic writes the schema; this module bends it into that dialect and adds each model's rules.
+Kubernetes accepts a dialect of OpenAPI 3: no `$ref`, no null, a type everywhere, CEL rules beside the fields
+they validate. pydantic generates the schema. This module converts it to that dialect and adds the models' rules.
 """
 
 from typing import Any
@@ -18,18 +18,18 @@ _KEPT = {
     "type", "description", "default", "enum", "format", "pattern", "required", "minimum", "maximum",
     "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties",
 }  # fmt: skip
-"""What Kubernetes accepts, besides the keywords that hold other schemas and its own extensions."""
+"""Keywords that Kubernetes accepts, besides its own extensions and the keywords that hold other schemas."""
 
 
 class _Dialect(GenerateJsonSchema):
-    """pydantic's generator, with the rules of each model, and without null."""
+    """pydantic's generator, without null and with the rules of each model."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """An optional field is one that may be absent; null is no value of its own."""
+        """Render an optional field without null: the field may be absent."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Write a nested object's default in full: its rules are tried on it before nested defaults are filled in."""
+        """Render a nested object's default in full: the API server runs its rules before it sets nested defaults."""
         rendered = self.generate_inner(schema["schema"])
         default = schema.get("default")
         if default is None:
@@ -45,16 +45,16 @@ class _Dialect(GenerateJsonSchema):
 
 
 def structural(model: type[Model]) -> Schema:
-    """Render a model, everything inlined."""
+    """Render a model with all definitions inlined."""
     rendered = model.model_json_schema(by_alias=True, schema_generator=_Dialect)
     return _inline(rendered, rendered.get("$defs", {}))
 
 
 def immutability(model: type[Model]) -> tuple[Rule, ...]:
-    """Make one rule of all fields marked immutable.
+    """Return one rule that covers all fields marked as immutable.
 
-    One rule at the object, because a field's own rule is skipped when the field is absent on either side:
-    it could be added or removed.
+    It is a rule of the object, because the API server skips a field's own rule when the old or the new object
+    lacks the field: the field could be added or removed.
     """
     fields = [(_wire_name(name, field), field) for name, field in model.model_fields.items() if _immutable(field)]
     if not fields:

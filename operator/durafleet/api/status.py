@@ -1,7 +1,7 @@
 """Conditions and reasons: the part of every status that scripts and GitOps tools read.
 
-`Succeeded` (runs) and `Ready` are always there; `Reconciling` and `Stalled` exist only while they are True
-and never together, because kstatus reads them that way.
+`Succeeded` (AgentRun only) and `Ready` are always present. `Reconciling` and `Stalled` are present only while
+they are True, and never together, because kstatus expects that.
 """
 
 from enum import StrEnum
@@ -20,7 +20,7 @@ class ConditionType(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a condition is as it is. Names are API: they are never renamed."""
+    """Reasons of conditions. They are API and are never renamed."""
 
     # AgentRun: also the values of status.state
     PENDING = "Pending"
@@ -35,7 +35,7 @@ class Reason(StrEnum):
     TERMINATED = "Terminated"
     START_REJECTED = "StartRejected"
     INVALID_SPEC = "InvalidSpec"
-    # why an AgentRun waits
+    # AgentRun: reasons to wait
     CANCELLING = "Cancelling"
     WORKER_NOT_FOUND = "WorkerNotFound"
     AGENT_NOT_FOUND = "AgentNotFound"
@@ -62,31 +62,36 @@ class Reason(StrEnum):
 
 
 class Condition(Model):
-    """One condition, in the form of metav1.Condition."""
+    """A condition, in the form of metav1.Condition."""
 
-    type: str = Field(min_length=1, max_length=63, description="Succeeded, Ready, Reconciling or Stalled.")
-    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    observed_generation: int = Field(ge=0, description="The generation of the spec that was looked at.")
+    type: str = Field(
+        min_length=1, max_length=63, description="Type of the condition: Succeeded, Ready, Reconciling or Stalled."
+    )
+    status: Literal["True", "False", "Unknown"] = Field(description="Status of the condition.")
+    observed_generation: int = Field(ge=0, description="Generation of the spec that the condition is based on.")
     last_transition_time: str = Field(
-        max_length=32, json_schema_extra={"format": "date-time"}, description="When `status` last changed."
+        max_length=32, json_schema_extra={"format": "date-time"}, description="Time when `status` last changed."
     )
     reason: str = Field(
-        min_length=1, max_length=128, pattern=r"^[A-Za-z]+$", description="Why, as one word that scripts may rely on."
+        min_length=1,
+        max_length=128,
+        pattern=r"^[A-Za-z]+$",
+        description="Why the condition has this status, as one word that scripts can rely on.",
     )
-    message: str = Field(max_length=4096, description="Why, for people, with what to do about it.")
+    message: str = Field(max_length=4096, description="Human-readable explanation, and what to do about it.")
 
 
 class Status(Model):
-    """What every kind's status has."""
+    """The fields that the status of every kind has."""
 
     observed_generation: int = Field(
         default=-1,
-        description="The generation of the spec that this status describes; -1 until the operator has seen it.",
+        description="Generation of the spec that this status describes. -1 until the operator first writes the status.",
     )
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=8,
-        description="What holds now.",
+        description="Current conditions of the object.",
         json_schema_extra=list_map("type"),
     )
 

@@ -1,8 +1,8 @@
-"""Posting Events beside the work: best effort, as everywhere in Kubernetes, and never in the way of a start.
+"""Post Events in the background: best effort, as everywhere in Kubernetes, and without delaying a start.
 
-An Event is a courtesy to whoever looks; what counts is the status. So Events wait in a bounded line of their own,
-few are posted at a time, and while work waits they come only now and then. What does not fit, or is
-refused again and again, is dropped and counted; so is what is left when the operator dies.
+Events are a convenience; the status is what counts. So Events have a bounded queue of their own, few are posted at
+a time, and only at intervals while work waits. Events that do not fit, or that are rejected repeatedly, are dropped
+and counted, and so are those that are left when the operator stops.
 """
 
 import asyncio
@@ -30,16 +30,16 @@ TRIES = 3
 BUSY_PAUSE = 0.5
 """Seconds between Events while work waits."""
 DRAIN_TIME = 1.0
-"""Most seconds that a stop waits for Events."""
+"""Maximum seconds that a stop waits for Events."""
 
-EVENTS_TOTAL = Counter("durafleet_events_total", "Kubernetes Events, by what became of them.", ["outcome"])
+EVENTS_TOTAL = Counter("durafleet_events_total", "Kubernetes Events, by outcome.", ["outcome"])
 
 
 class Recorder:
     """Posts Events in the background.
 
     Attributes:
-        busy: tells whether there is something more urgent to do.
+        busy: returns whether there is more urgent work.
     """
 
     def __init__(self, kube: KubeClient, *, now: Callable[[], datetime]) -> None:
@@ -50,7 +50,7 @@ class Recorder:
         self.busy: Callable[[], bool] = lambda: False
 
     def record(self, resource: Resource, subject: Object[Any, Any], announcement: Announcement) -> None:
-        """Post an Event soon."""
+        """Queue an Event."""
         if len(self._line) >= LONGEST_LINE:
             EVENTS_TOTAL.labels("dropped").inc()
             return
@@ -59,9 +59,9 @@ class Recorder:
             self._start_poster()
 
     async def post(self, resource: Resource, subject: Object[Any, Any], announcement: Announcement) -> None:
-        """Post an Event now: one without which nobody would ever know.
+        """Post an Event at once, because nothing else reports it.
 
-        Where it is refused, as in a namespace that is being deleted, the log has to do.
+        If it is rejected, for example in a namespace that is being deleted, it is logged.
 
         Raises:
             Unavailable: it may not have been posted.
@@ -75,7 +75,7 @@ class Recorder:
             EVENTS_TOTAL.labels("posted").inc()
 
     async def drain(self, *, within: float = DRAIN_TIME) -> None:
-        """Post what waits, for a bounded time; the operator stops."""
+        """Post the queued Events, for a bounded time, before the operator stops."""
         posters = list(self._posters)
         for poster in posters:
             poster.cancel()
@@ -100,7 +100,7 @@ class Recorder:
             try:
                 await self._post(event)
             except asyncio.CancelledError:
-                self._line.appendleft(event)  # posted twice, it is there once
+                self._line.appendleft(event)  # a repeat creates no second one
                 raise
 
     async def _post(self, event: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The latest known object per key: fed by watches and by the answers to our own writes."""
+"""The latest known object per key, from watches and from the responses to our own writes."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class Versioned(Protocol):
-    """What a store needs of an object."""
+    """The part of an object that a store needs."""
 
     @property
     def resource_version(self) -> str: ...
@@ -22,10 +22,10 @@ T = TypeVar("T", bound=Versioned)
 
 
 class Store(Generic[T]):
-    """Objects of one kind, without what nobody reads (managedFields). An older version never replaces a newer one.
+    """Objects of one kind, without fields that nothing reads (managedFields). No older version replaces a newer one.
 
     Attributes:
-        changed: is called with an object as it was and as it is; None where there was none, or is none.
+        changed: called with the old and the new object; None if there was none, or is none.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Store(Generic[T]):
         self.changed: Callable[[T | None, T | None], None] = lambda _before, _after: None
 
     def observe(self, event: Mapping[str, Any]) -> Key:
-        """Take in a watch event; return the key it is about."""
+        """Take in a watch event; return the key of its object."""
         key = key_of(event["object"])
         if event.get("type") == "DELETED":
             self.drop(key)
@@ -45,21 +45,21 @@ class Store(Generic[T]):
         return key
 
     def put(self, body: Mapping[str, Any]) -> None:
-        """Keep an object unless a newer version of it is known, or the same."""
+        """Store an object, unless the same or a newer version is known."""
         key = key_of(body)
         known = self._known(key)
         if known is None or int(known.resource_version) < int(body["metadata"]["resourceVersion"]):
             self._keep(key, body)
 
     def drop(self, key: Key) -> None:
-        """Forget an object that is gone."""
+        """Remove an object that no longer exists."""
         self.changed(self._objects.pop(key, None), None)
 
     def get(self, key: Key) -> T | None:
         return self._objects.get(key)
 
     def __iter__(self) -> Iterator[T]:
-        for key in list(self._objects):  # one by one: all together they may take much memory
+        for key in list(self._objects):  # one by one, because all together may take much memory
             if (found := self._objects.get(key)) is not None:
                 yield found
 
@@ -73,7 +73,7 @@ class Store(Generic[T]):
         try:
             read = self._read(body)
         except ValidationError as error:
-            logger.error("%s %s/%s does not fit its schema; upgrade the CRDs: %s", body.get("kind"), *key, error)
+            logger.error("%s %s/%s does not match its schema; upgrade the CRDs: %s", body.get("kind"), *key, error)
             return False
         before = self._objects.get(key)
         self._objects[key] = read

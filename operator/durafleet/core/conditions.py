@@ -1,7 +1,7 @@
-"""From verdicts to conditions: their order, their times, and which of them exist.
+"""Convert verdicts to conditions: their order, their times, and which of them are present.
 
-`Reconciling` and `Stalled` exclude each other and exist only while True: kstatus reads a list
-that holds either as InProgress or Failed, and only then looks at `Ready`.
+`Reconciling` and `Stalled` exclude each other and are present only while True. kstatus reports an object with one of
+them as InProgress or Failed, and reads `Ready` only for objects with neither.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _MESSAGE_LIMIT = 4096
 
 @dataclass(frozen=True)
 class Verdict:
-    """Why something is as it is: a documented reason, and a message that names the fix."""
+    """An explanation of a state: a documented reason, and a message that names the fix."""
 
     reason: Reason
     message: str
@@ -26,17 +26,17 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a status says. At most one of `reconciling` and `stalled`."""
+    """The content of a status. At most one of `reconciling` and `stalled` is set."""
 
     ready: Truth
     verdict: Verdict
     succeeded: Truth | None = None
-    state: Verdict | None = None  # the reason of Succeeded where it differs from `verdict`
+    state: Verdict | None = None  # the verdict of Succeeded, if it differs from `verdict`
     reconciling: bool = False
     stalled: bool = False
 
     def conditions(self, previous: Sequence[Condition], *, generation: int, now: datetime) -> list[Condition]:
-        """Render as conditions; a transition time moves only when that condition's status does."""
+        """Render as conditions. A transition time changes only if the status of its condition does."""
         state = self.state or self.verdict
         wanted: list[tuple[ConditionType, Truth, Verdict]] = []
         if self.succeeded is not None:

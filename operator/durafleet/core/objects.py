@@ -10,7 +10,7 @@ from durafleet.api.run import AgentRunSpec, AgentRunStatus
 from durafleet.api.worker import AgentWorkerSpec, AgentWorkerStatus
 
 FINALIZER = "durafleet.dev/workflow"
-"""On an AgentRun from just before its workflow may exist until it has ended."""
+"""The finalizer of an AgentRun, from just before its workflow may exist until the workflow has ended."""
 
 Key = tuple[str, str]
 """Namespace and name of an object."""
@@ -20,12 +20,12 @@ StatusT = TypeVar("StatusT")
 
 
 def parse_time(text: str) -> datetime:
-    """Read an RFC 3339 time as the API server writes it."""
+    """Parse an RFC 3339 time as the API server writes it."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def format_time(moment: datetime) -> str:
-    """Write a time as metav1.Time: UTC, whole seconds."""
+    """Format a time as metav1.Time: UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -41,7 +41,7 @@ class Object(Generic[SpecT, StatusT]):
     created: datetime
     deleted: datetime | None
     finalizers: tuple[str, ...]
-    tracked: bool = False  # by a GitOps tool, which would create it again
+    tracked: bool = False  # whether a GitOps tool tracks it, and would create it again
     spec: SpecT
     status: StatusT
 
@@ -57,18 +57,18 @@ Connection = Object[TemporalConnectionSpec, TemporalConnectionStatus]
 
 TRACKING_LABELS = frozenset(
     {
-        "app.kubernetes.io/instance",  # Argo CD's default, and Helm's custom
+        "app.kubernetes.io/instance",  # the default of Argo CD, and a convention of Helm charts
         "argocd.argoproj.io/instance",
         "kustomize.toolkit.fluxcd.io/name",
         "helm.toolkit.fluxcd.io/name",
     }
 )
 TRACKING_ANNOTATIONS = frozenset({"argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"})
-"""Marks of the tools that keep objects as Git or a chart has them; deleted objects would come back and run again."""
+"""Metadata of tools that keep objects as in Git or a chart. They would create deleted runs again."""
 
 
 def is_tracked(meta: Mapping[str, Any]) -> bool:
-    """Tell whether Argo CD, Flux or Helm keeps this object."""
+    """Tell whether Argo CD, Flux or Helm tracks this object."""
     return bool(
         TRACKING_LABELS & (meta.get("labels") or {}).keys()
         or TRACKING_ANNOTATIONS & (meta.get("annotations") or {}).keys()
@@ -96,7 +96,7 @@ def read_run(body: Mapping[str, Any]) -> Run:
     """Read a raw AgentRun.
 
     Raises:
-        pydantic.ValidationError: the object does not fit the schema (an older CRD is installed).
+        pydantic.ValidationError: the object does not match the schema (an older CRD is installed).
     """
     return Run(
         **metadata_of(body),

@@ -1,7 +1,7 @@
-"""How often a Temporal namespace is swept: as usual, unless the server says that it is asked too often.
+"""The pace of the sweeps of a Temporal namespace: constant, unless the server throttles them.
 
-Each refusal doubles the interval and each success shortens it by a fifth, so that the operator finds what the
-server allows. Two refusals in a row are worth telling a person, and then it is told until all is as usual again.
+Each throttled sweep doubles the interval and each success shortens it by a fifth, so that the operator finds the rate
+that the server allows. After two throttled sweeps in a row the status reports it, until the usual pace is back.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from durafleet.core.conditions import Verdict
 from durafleet.core.places import Place
 
 SWEEP_EVERY = 1.0
-"""Seconds between sweeps, as a rule."""
+"""Usual seconds between sweeps."""
 SLOWEST = 30.0
 _EASE = 0.8
 _TOLD_FROM = 4.0
@@ -19,22 +19,22 @@ _TOLD_FROM = 4.0
 
 @dataclass(frozen=True)
 class Pace:
-    """The present interval between sweeps.
+    """The current interval between sweeps.
 
     Attributes:
-        told: the server's limit has slowed the sweeps so much that it has to be said.
+        told: whether the server's limit has slowed the sweeps so much that the status reports it.
     """
 
     interval: float = SWEEP_EVERY
     told: bool = False
 
     def slower(self) -> "Pace":
-        """Return the pace after the server refused."""
+        """Return the pace after a throttled sweep."""
         interval = min(self.interval * 2, SLOWEST)
         return Pace(interval, self.told or interval >= _TOLD_FROM)
 
     def faster(self) -> "Pace":
-        """Return the pace after a sweep that the server allowed."""
+        """Return the pace after a successful sweep."""
         interval = max(self.interval * _EASE, SWEEP_EVERY)
         return Pace(interval, self.told and interval > SWEEP_EVERY)
 
@@ -43,13 +43,14 @@ USUAL = Pace()
 
 
 def slowed(place: Place, pace: Pace) -> Verdict | None:
-    """Say that the server's limit slows the sweeps, None if it does not."""
+    """Return why the sweeps are slowed, or None if they are not."""
     if not pace.told:
         return None
     address, namespace = place
     return Verdict(
         Reason.THROTTLED,
-        f"Temporal at {address} limits how often namespace {namespace!r} may be listed (ResourceExhausted): it is "
-        f"swept every {pace.interval:.0f} s instead of every {SWEEP_EVERY:.0f} s, and what runs do shows that much "
-        "later. Raise frontend.namespaceRPS.visibility in the server's dynamic configuration.",
+        f"Temporal at {address} limits how often the workflows of namespace {namespace!r} may be listed "
+        f"(ResourceExhausted). The operator lists them every {pace.interval:.0f} s instead of every "
+        f"{SWEEP_EVERY:.0f} s, so the status of runs is updated that much later. Raise "
+        "frontend.namespaceRPS.visibility in the server's dynamic configuration.",
     )

@@ -1,1 +1,1 @@
-"""Effects on the API server: thin, with errors translated once, at the edge."""
+"""Effects on the API server. They are thin, and translate errors once."""

@@ -1,7 +1,7 @@
 """Requests to the API server as raw JSON, over the official client's connection, credentials and TLS.
 
-Raw, because the operator's objects are read into its own models, and the client's generated ones
-would be built for every pod and thrown away.
+Raw, because the operator reads objects into its own models. The client's generated models would be built for every
+pod and thrown away.
 """
 
 import json
@@ -27,7 +27,7 @@ MERGE = "application/merge-patch+json"
 JSON = "application/json"
 _TIMEOUT = 15.0
 CONNECTIONS = 32
-"""Most connections at a time, beside those of the watches; what is more waits for one."""
+"""Maximum concurrent connections, besides those of the watches. Further requests wait for a free one."""
 
 REQUESTS = Counter("durafleet_kubernetes_requests_total", "Requests to the API server.", ["method", "code"])
 
@@ -37,7 +37,7 @@ class KubeClient:
     """One connection pool to the API server.
 
     Attributes:
-        agent: how the operator introduces itself; it stands in the API server's audit log.
+        agent: the User-Agent of the operator, which appears in the API server's audit log.
     """
 
     api: ApiClient
@@ -46,13 +46,13 @@ class KubeClient:
 
     @classmethod
     async def connect(cls, *, name: str) -> Self:
-        """Use the pod's service account, else the current kubeconfig.
+        """Connect with the pod's service account, or else with the current kubeconfig.
 
         Args:
-            name: of the pod, or of whatever else tells this operator from others.
+            name: the name of the pod, or another name that is unique to this operator.
 
         Raises:
-            ConfigurationError: neither is there.
+            ConfigurationError: neither exists.
         """
         configuration = Configuration()
         try:
@@ -62,7 +62,7 @@ class KubeClient:
                 await kube_config.load_kube_config(client_configuration=configuration)
         except kube_config.ConfigException as error:
             raise ConfigurationError(
-                f"No Kubernetes credentials: {error}. Run in a pod with a service account, or set KUBECONFIG."
+                f"No Kubernetes credentials ({error}). Run in a pod with a service account, or set KUBECONFIG."
             ) from error
         configuration.connection_pool_maxsize = CONNECTIONS
         configuration.proxy = configuration.proxy or _proxy_of(configuration.host)
@@ -82,14 +82,14 @@ class KubeClient:
         query: Mapping[str, str] | None = None,
         fenced: bool = True,
     ) -> dict[str, Any]:
-        """Send one request and return the answer's JSON; not while the API server has asked for time.
+        """Send one request and return the JSON of the response. Waits while the API server has asked for a pause.
 
-        What changes something goes through the fence. Not `fenced` are the requests that decide who leads: they
-        wait for nothing and nobody.
+        A request that changes something goes through the fence. The requests of leader election are not `fenced`
+        and never wait.
 
         Raises:
-            Unavailable: no answer, 429 or 5xx; Conflict: 409.
-            NotFound, Denied, Refused: the API server's last word.
+            Unavailable: no response, 429 or 5xx; Conflict: 409.
+            NotFound, Denied, Refused: the API server rejected the request.
         """
         if fenced:
             await self.throttle.passed()
@@ -111,22 +111,22 @@ class KubeClient:
                 self.throttle.note(seconds)
             raise _error(answer.status, content, seconds)
         if not isinstance(content, dict):
-            raise Unavailable(f"the API server's answer is no JSON object: {content}")
+            raise Unavailable(f"the response of the API server is not a JSON object: {content}")
         return content
 
 
 def _proxy_of(url: str) -> str | None:
-    """Return the proxy that the environment names for a URL.
+    """Return the proxy that the environment sets for a URL.
 
-    Found once. Left to the client (`trust_env`), it and ~/.netrc are looked up at each request, the latter in
-    a thread: a fifth of the operator's time under load.
+    It is read once. With `trust_env`, the client reads it and ~/.netrc for each request, the latter in a thread,
+    which took a fifth of the operator's time under load.
     """
     parts = urlsplit(url)
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _read(data: bytes) -> Any:
-    """Read an answer: JSON, but for an API server that is overloaded, or what stands before it."""
+    """Parse a response: JSON, or text from an overloaded API server or a proxy in front of it."""
     try:
         return json.loads(data) if data else {}
     except ValueError:

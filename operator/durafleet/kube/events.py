@@ -1,4 +1,4 @@
-"""Kubernetes Events: what `kubectl describe` tells of an object's life."""
+"""Kubernetes Events, which `kubectl describe` shows."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ COMPONENT = "durafleet-operator"
 def event_of(
     resource: Resource, subject: Object[Any, Any], announcement: Announcement, *, now: datetime
 ) -> dict[str, Any]:
-    """Return an Event; its name is fixed by object, generation and reason, so a repeat is not a second one."""
+    """Return an Event. Its name follows from object, generation and reason, so a repeat creates no second one."""
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -42,10 +42,10 @@ def event_of(
 
 
 async def post_event(client: KubeClient, event: dict[str, Any]) -> None:
-    """Post an Event; one that an earlier try has posted is fine, and so is a namespace that is going.
+    """Post an Event. It is no error if an earlier try has posted it, or if the namespace is being deleted.
 
     Raises:
-        Unavailable, Refused: it was not posted.
+        Unavailable, Refused: the Event was not posted.
     """
     try:
         await client.request("POST", EVENTS.path(event["metadata"]["namespace"]), body=event)

@@ -1,4 +1,4 @@
-"""The input of a run from a ConfigMap or Secret: its text, or why it is not to be had."""
+"""Read the input of a run from a ConfigMap or Secret: its text, or why it cannot be read."""
 
 import base64
 import binascii
@@ -15,7 +15,7 @@ from durafleet.kube.resources import CONFIG_MAPS, SECRETS, Resource, read
 
 
 async def read_input(client: KubeClient, namespace: str, source: InputFrom) -> Given | Verdict:
-    """Read what spec.inputFrom points at.
+    """Read the key that spec.inputFrom refers to.
 
     Raises:
         Unavailable: the API server does not answer.
@@ -28,18 +28,18 @@ async def read_input(client: KubeClient, namespace: str, source: InputFrom) -> G
 
 
 async def _read(client: KubeClient, resource: Resource, namespace: str, ref: KeyRef) -> Given | Verdict:
-    subject = f"{resource.kind} {ref.name!r}, which spec.inputFrom names,"
+    subject = f"{resource.kind} {ref.name!r} in spec.inputFrom"
     try:
         body = await read(client, resource, namespace, ref.name)
     except Denied as error:
-        advice = "set inputFromSecrets.enabled in the chart's values" if resource is SECRETS else "grant it"
-        return Verdict(Reason.INPUT_NOT_FOUND, f"{subject} may not be read by the operator; {advice}. ({error})")
+        advice = "set inputFromSecrets.enabled in the chart's values" if resource is SECRETS else "grant it access"
+        return Verdict(Reason.INPUT_NOT_FOUND, f"The operator may not read {subject} ({error}); {advice}.")
     if body is None:
-        return Verdict(Reason.INPUT_NOT_FOUND, f"{subject} is not in this namespace; create it.")
+        return Verdict(Reason.INPUT_NOT_FOUND, f"{subject} does not exist in this namespace; create it.")
     texts = {**(body.get("data") or {}), **(body.get("binaryData") or {})}
     if ref.key not in texts:
         known = ", ".join(sorted(texts)) or "none"
-        return Verdict(Reason.INPUT_NOT_FOUND, f"{subject} has no key {ref.key!r} (it has: {known}); add it.")
+        return Verdict(Reason.INPUT_NOT_FOUND, f"{subject} has no key {ref.key!r} (keys: {known}); add it.")
     encoded = resource is SECRETS or ref.key in (body.get("binaryData") or {})
     return _decode(texts, ref.key, subject) if encoded else Given(texts[ref.key])
 
@@ -48,4 +48,4 @@ def _decode(texts: Mapping[str, Any], key: str, subject: str) -> Given | Verdict
     try:
         return Given(base64.b64decode(texts[key]).decode())
     except (binascii.Error, UnicodeDecodeError):
-        return Verdict(Reason.INVALID_SPEC, f"{subject} has under the key {key!r} what is no UTF-8 text; mend it.")
+        return Verdict(Reason.INVALID_SPEC, f"{subject} has no UTF-8 text under the key {key!r}; correct it.")

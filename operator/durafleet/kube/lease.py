@@ -1,4 +1,4 @@
-"""The Lease on the API server: read, and written over exactly what was read; past the fence, which it opens."""
+"""The Lease on the API server. A write replaces only the version that was read. It bypasses the fence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Lease:
     name: str
 
     async def read(self) -> Record | None:
-        """Return what it says, None if there is none. Raises like `KubeClient.request`."""
+        """Return its content, or None if the Lease does not exist. Raises like `KubeClient.request`."""
         try:
             path = LEASES.path(self.namespace, self.name)
             return _record(await self.client.request("GET", path, fenced=False))
@@ -33,8 +33,8 @@ class Lease:
         """Write a record over the version that it names; return it as stored.
 
         Raises:
-            Conflict: somebody wrote in between, or made one where there was none.
-            NotFound: it was deleted; or there is no such namespace.
+            Conflict: another process wrote in between, or created the Lease.
+            NotFound: the Lease was deleted, or the namespace does not exist.
         """
         metadata = {"name": self.name, "namespace": self.namespace}
         body: dict[str, Any] = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "spec": _spec(record)}
@@ -52,7 +52,7 @@ class Lease:
 
 def _spec(record: Record) -> dict[str, Any]:
     return {
-        "holderIdentity": record.holder or None,  # the API takes no empty one
+        "holderIdentity": record.holder or None,  # the API does not accept an empty one
         "leaseDurationSeconds": record.duration,
         "acquireTime": _micro_time(record.acquired),
         "renewTime": _micro_time(record.renewed),

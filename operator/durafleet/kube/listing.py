@@ -1,4 +1,4 @@
-"""Lists in pages: no answer of the API server's is longer than a page, however many objects there are."""
+"""Lists in pages. No response of the API server is longer than a page, however many objects there are."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,14 +15,14 @@ async def list_all(
     """Yield the objects of a kind, in one namespace or in all.
 
     Args:
-        client: of the API server.
-        resource: the kind.
+        client: the client of the API server.
+        resource: the kind to list.
         namespace: None for all namespaces.
         selectors: labelSelector, fieldSelector.
 
     Raises:
-        Unavailable: no answer.
-        Refused: not allowed, or the list took longer than the API server keeps its place (410).
+        Unavailable: no response.
+        Refused: not allowed, or the API server's continue token expired during the list (410).
     """
     query = {"limit": str(PAGE), **selectors}
     while True:

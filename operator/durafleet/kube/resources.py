@@ -1,4 +1,4 @@
-"""Where kinds live in the API, and the few requests that the operator makes of them."""
+"""The API paths of the kinds, and the requests that the operator makes for them."""
 
 import contextlib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Resource:
     plural: str
 
     def path(self, namespace: str | None, name: str | None = None, sub: str | None = None) -> str:
-        """Return the URL path of the collection, the object or its subresource; no namespace means all of them."""
+        """Return the URL path of a collection, an object or its subresource. Without a namespace: of all namespaces."""
         root = "/api/v1" if self.api_version == "v1" else f"/apis/{self.api_version}"
         place = f"namespaces/{namespace}" if namespace is not None else None
         return "/".join(part for part in (root, place, self.plural, name, sub) if part)
@@ -44,11 +44,11 @@ async def write_status(
     status: Mapping[str, Any],
     before: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write a status over the one it was planned from; return the object after it.
+    """Write a status over the one that it was planned from; return the resulting object.
 
     Raises:
         Conflict: the object has changed since; plan again.
-        NotFound: it is gone.
+        NotFound: the object no longer exists.
     """
     body = {
         "metadata": {"resourceVersion": subject.resource_version, "uid": subject.uid},
@@ -64,7 +64,7 @@ async def write_status(
 
 
 def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON merge patch (RFC 7386) from one object to another: what is gone is null, at every depth."""
+    """Return the JSON merge patch (RFC 7386) from one object to another: a removed key is null, at every depth."""
     patch: dict[str, Any] = {key: None for key in before if key not in after}
     for key, value in after.items():
         old = before.get(key)
@@ -79,7 +79,7 @@ def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
 async def set_finalizer(
     client: KubeClient, resource: Resource, subject: Object[Any, Any], *, present: bool
 ) -> dict[str, Any]:
-    """Add or remove our finalizer and leave the others; return the object after it. Raises like `write_status`."""
+    """Add or remove our finalizer and keep the others; return the resulting object. Raises like `write_status`."""
     others = [name for name in subject.finalizers if name != FINALIZER]
     body = {
         "metadata": {
@@ -98,7 +98,7 @@ async def set_finalizer(
 
 
 async def apply(client: KubeClient, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Server-side apply an owned object; return it as stored."""
+    """Apply an owned object with server-side apply; return it as stored."""
     meta = manifest["metadata"]
     path = OWNED[manifest["kind"]].path(meta["namespace"], meta["name"])
     query = {"fieldManager": FIELD_MANAGER, "force": "true"}
@@ -106,16 +106,16 @@ async def apply(client: KubeClient, manifest: Mapping[str, Any]) -> dict[str, An
 
 
 async def delete(client: KubeClient, resource: Resource, namespace: str, name: str) -> None:
-    """Delete an object; one that is gone already is fine."""
+    """Delete an object. It is no error if it no longer exists."""
     with contextlib.suppress(NotFound):
         await client.request("DELETE", resource.path(namespace, name))
 
 
 async def delete_as_seen(client: KubeClient, resource: Resource, subject: Object[Any, Any]) -> None:
-    """Delete an object if it is still as it was seen; one that is gone already is fine.
+    """Delete an object if it has not changed since it was read. It is no error if it no longer exists.
 
     Raises:
-        Conflict: it has changed since; decide again.
+        Conflict: the object has changed since; plan again.
     """
     preconditions = {"uid": subject.uid, "resourceVersion": subject.resource_version}
     body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
@@ -124,7 +124,7 @@ async def delete_as_seen(client: KubeClient, resource: Resource, subject: Object
 
 
 async def read(client: KubeClient, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
-    """Return an object, None if there is none."""
+    """Return an object, or None if it does not exist."""
     try:
         return await client.request("GET", resource.path(namespace, name))
     except NotFound:

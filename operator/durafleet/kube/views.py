@@ -1,4 +1,4 @@
-"""From raw Deployments and pods to the few values that plans are made of."""
+"""Convert raw Deployments and pods to the few values that plans use."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from durafleet.core.workers.pollers import Pod
 
 
 def rollout_of(body: Mapping[str, Any], *, owner_uid: str, applied: bool) -> Rollout:
-    """Read a Deployment's account of its rollout; `applied` says that it is as we left it."""
+    """Read the rollout status of a Deployment. `applied`: it is as the operator last applied it."""
     meta, spec, status = body["metadata"], body.get("spec", {}), body.get("status", {})
     wanted = spec.get("replicas", 1)
     settled = (
@@ -51,7 +51,7 @@ def pod_of(body: Mapping[str, Any]) -> Pod:
 
 
 def current_pods(bodies: list[dict[str, Any]]) -> list[Pod]:
-    """Return the pods that are to stay: not being deleted, of the newest template."""
+    """Return the pods of the newest template that are not being deleted."""
     alive = [body for body in bodies if "deletionTimestamp" not in body["metadata"]]
     if not alive:
         return []

@@ -1,7 +1,7 @@
-"""Kopf's connection to the API server: our name in the audit log, and no idle connections kept beside the watches.
+"""Kopf's connections to the API server: our User-Agent in the audit log, and no idle connections besides the watches.
 
 Kopf makes one request at a time for each watch (a page of its list, or the watch itself), so it never has more
-connections than there are watches; a bound below that would leave watches waiting for ever.
+connections than watches. A lower limit would leave some watches waiting forever.
 """
 
 import aiohttp
@@ -11,17 +11,17 @@ USER_AGENT = "durafleet-operator (watches)"
 
 
 class Sessions:
-    """Sessions by the credentials they are made of.
+    """Sessions by their credentials.
 
-    The same credentials give the same session: Kopf takes those for spent that the API server has refused, and
-    ends the operator, which is then started again, instead of knocking on for ever.
+    The same credentials give the same session. So when the API server rejects the credentials, Kopf takes them as
+    expired and ends the operator, which is then restarted, instead of retrying forever.
     """
 
     def __init__(self) -> None:
         self._sessions: dict[kopf.ConnectionInfo, kopf.AiohttpSession] = {}
 
     def of(self, info: kopf.ConnectionInfo) -> kopf.AiohttpSession:
-        """Return the session of some credentials."""
+        """Return the session of these credentials."""
         if info not in self._sessions:
             self._sessions[info] = _session(info)
         return self._sessions[info]

@@ -1,1 +1,1 @@
-"""Effects on Temporal: thin, with errors translated once, at the edge."""
+"""Effects on Temporal. They are thin, and translate errors once."""

@@ -1,4 +1,4 @@
-"""How executions close: the one event that tells it, read once, or waited for by a long-poll."""
+"""The close event of an execution: read once, or awaited with a long-poll."""
 
 from dataclasses import replace
 from datetime import UTC
@@ -21,7 +21,7 @@ from durafleet.temporal.payloads import first_text
 from durafleet.temporal.rpc import TIMEOUT, call
 
 _NEAR_THE_END = 64
-"""Events looked at for the last attempt of a failed activity."""
+"""Last events of a history that are searched for the last attempt of a failed activity."""
 _CLOSES = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: ExecutionStatus.COMPLETED,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: ExecutionStatus.FAILED,
@@ -33,13 +33,13 @@ _CLOSES = {
 
 
 async def read_outcome(link: Link, workflow_id: str, run_id: str) -> Outcome:
-    """Read how a closed execution ended. Raises like `rpc.call`."""
+    """Read the outcome of a closed execution. Raises like `rpc.call`."""
     event = await _close_event(link, workflow_id, run_id, wait=False)
     return Outcome() if event is None else await _outcome(link, workflow_id, run_id, event=event)
 
 
 async def wait_for_close(link: Link, execution: Execution) -> Close | None:
-    """Wait until an execution closes, and read how; None if the long-poll ended before. Raises like `rpc.call`."""
+    """Wait until an execution closes; return how, or None if the long-poll ended first. Raises like `rpc.call`."""
     event = await _close_event(link, execution.workflow_id, execution.run_id, wait=True)
     if event is None:
         return None
@@ -52,7 +52,7 @@ async def wait_for_close(link: Link, execution: Execution) -> Close | None:
 
 
 async def with_last_words(link: Link, closed: Execution) -> Execution | None:
-    """Return a closed execution with its last progress, None if it has gone on. Raises like `rpc.call`."""
+    """Return a closed execution with its last progress, or None if another one follows. Raises like `rpc.call`."""
     latest = await describe(link, closed.workflow_id)
     if latest is None or latest.open or latest.run_id != closed.run_id:
         return None
@@ -60,7 +60,7 @@ async def with_last_words(link: Link, closed: Execution) -> Execution | None:
 
 
 def goes_on(event: HistoryEvent) -> bool:
-    """Tell whether the event names an execution that follows."""
+    """Tell whether the event names a following execution."""
     for name in ("completed", "failed", "timed_out", "continued_as_new"):
         if getattr(event, f"workflow_execution_{name}_event_attributes").new_execution_run_id:
             return True
@@ -68,7 +68,7 @@ def goes_on(event: HistoryEvent) -> bool:
 
 
 def read_close(event: HistoryEvent) -> Outcome:
-    """Read a close event: the result, or the failure."""
+    """Return the result or the failure in a close event."""
     match event.event_type:
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
             return Outcome(result=first_text(event.workflow_execution_completed_event_attributes.result))
@@ -79,7 +79,7 @@ def read_close(event: HistoryEvent) -> Outcome:
             words = f"{terminated.reason or 'no reason given'} (by {terminated.identity or 'unknown'})"
             return Outcome(failure=Failure(type="Terminated", message=words))
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
-            words = "The workflow ran longer than its execution timeout."
+            words = "The workflow exceeded its execution timeout."
             return Outcome(failure=Failure(type="WorkflowTimeout", message=words, retryable=True, timeout="Workflow"))
         case _:
             return Outcome()
@@ -101,7 +101,7 @@ async def _close_event(link: Link, workflow_id: str, run_id: str, *, wait: bool)
 
 
 async def _outcome(link: Link, workflow_id: str, run_id: str, *, event: HistoryEvent) -> Outcome:
-    """Read an outcome from its event, with what the event does not say of a failed activity."""
+    """Read an outcome from its event, and add the attempt of a failed activity, which the event does not contain."""
     outcome = read_close(event)
     started = started_event(event.workflow_execution_failed_event_attributes.failure)
     if outcome.failure is None or not started:
@@ -111,7 +111,7 @@ async def _outcome(link: Link, workflow_id: str, run_id: str, *, event: HistoryE
 
 
 async def _attempt(link: Link, workflow_id: str, run_id: str, *, started_event_id: int) -> int | None:
-    """Read which attempt an activity's last start was: it stands near the end of the history, if anywhere."""
+    """Read the attempt number of an activity's last start, which is near the end of the history, if it exists."""
     request = GetWorkflowExecutionHistoryReverseRequest(
         namespace=link.target.namespace,
         execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),

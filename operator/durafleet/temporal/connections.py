@@ -1,6 +1,6 @@
-"""Clients of Temporal: one for the operator's own connection, and one for each TemporalConnection.
+"""Clients of Temporal: one for the operator's default connection, and one for each TemporalConnection.
 
-Those of TemporalConnections are never shared across Kubernetes namespaces.
+Clients of TemporalConnections are never shared across Kubernetes namespaces.
 """
 
 import logging
@@ -34,14 +34,14 @@ _TYPE_NAMES = {
 
 @dataclass
 class Link:
-    """A client of one Temporal namespace, and what was learnt of it.
+    """A client of one Temporal namespace, and what is known about the namespace.
 
     Attributes:
-        attributes: which of our search attributes the namespace has; None until `prepare`.
+        attributes: those of our search attributes that the namespace has; None until `prepare`.
         pausable: whether the server can pause workflows here.
-        advice: what a person must do to get the missing ones; None if none is missing.
-        callbacks: where Temporal is asked to call when a run ends; None: nowhere.
-        callback_refusal: that the server does not allow it, and what a person must do; None unless it said so.
+        advice: how to register the missing search attributes; None if none is missing.
+        callbacks: the address for completion callbacks; None if they are not configured.
+        callback_refusal: that the server does not allow callbacks, and the fix; None unless it refused one.
     """
 
     target: Target
@@ -73,12 +73,13 @@ class Link:
             await self._register()
 
     def do_without_callbacks(self, error: Refused) -> None:
-        """Ask for no callback from now on, and say once what would allow it."""
+        """Request no more callbacks, and log once how to allow them."""
         if self.callbacks is None or self.callback_refusal is not None:
             return
         self.callback_refusal = (
-            f"Temporal at {self.target.address}, namespace {self.target.namespace!r}, allows no callbacks: {error}. "
-            f"Ends are learnt without them; set {self.callbacks.server_setting} there, then restart the operator"
+            f"Temporal at {self.target.address}, namespace {self.target.namespace!r}, allows no callbacks "
+            f"({error}), so the operator finds the ends of runs without them. To allow them, set "
+            f"{self.callbacks.server_setting} on the server, then restart the operator."
         )
         logger.warning("%s", self.callback_refusal)
 
@@ -99,44 +100,48 @@ class Link:
         except (Denied, Refused) as error:
             self.attributes = frozenset()
             self.advice = f"{registration_command(self.target)} ({error})"
-            logger.warning("progress is not indexed in %s; register: %s", self.target.namespace, self.advice)
+            logger.warning(
+                "progress is not indexed in namespace %s; register the search attributes: %s",
+                self.target.namespace,
+                self.advice,
+            )
             return
         self.attributes, self.advice = frozenset(ATTRIBUTES), None
 
 
 def registration_command(target: Target) -> str:
-    """Return the command that registers our search attributes by hand."""
+    """Return the command with which a person registers our search attributes."""
     pairs = " ".join(f"--name {name} --type {_TYPE_NAMES[kind]}" for name, kind in ATTRIBUTES.items())
     return f"temporal operator search-attribute create --namespace {target.namespace} {pairs}"
 
 
 @dataclass
 class Pool:
-    """All links, by connection; a changed address or namespace makes a new one."""
+    """All links, by connection. A changed address or namespace creates a new one."""
 
     identity: str
     callbacks: CallbackAddress | None = None
     _links: dict[tuple[str, str | None], Link] = field(default_factory=dict)
 
     async def link(self, target: Target) -> Link:
-        """Return the link of this target; connecting waits for the first call."""
+        """Return the link of this target. The client connects at its first call."""
         target = target.way
         key = (target.tenant, target.connection)
         known = self._links.get(key)
         if known is None or known.target != target:
             client = await Client.connect(target.address, namespace=target.namespace, identity=self.identity, lazy=True)
-            known = self._links.get(key)  # somebody else may have connected meanwhile
+            known = self._links.get(key)  # another task may have connected in the meantime
             if known is None or known.target != target:
                 known = self._links[key] = Link(target, client, callbacks=self.callbacks)
         return known
 
     def callback_refusals(self) -> list[str]:
-        """Say which Temporal namespaces allow no callbacks, each once."""
+        """Return the refusals of callbacks, once for each Temporal namespace."""
         refusals = {link.target.place: link.callback_refusal for link in self._links.values()}
         return [refusal for refusal in refusals.values() if refusal is not None]
 
     async def ready(self, target: Target) -> Link:
-        """Return a link that has been prepared; raises like `Link.prepare`."""
+        """Return a prepared link. Raises like `Link.prepare`."""
         link = await self.link(target)
         if link.attributes is None:
             await link.prepare()
@@ -144,4 +149,4 @@ class Pool:
 
 
 LONG_POLL = timedelta(seconds=70)
-"""Longest wait for a long-poll; Temporal answers an empty one after about 20 s."""
+"""Timeout of a long-poll. Temporal returns an empty response after about 20 s."""

@@ -1,4 +1,4 @@
-"""What can be done to an open workflow execution: pause, let go on, cancel, terminate."""
+"""Control an open workflow execution: pause, unpause, cancel, terminate."""
 
 import contextlib
 
@@ -16,13 +16,13 @@ from durafleet.temporal.rpc import TIMEOUT, call
 
 
 async def pause(link: Link, workflow_id: str, run_id: str, *, reason: str) -> None:
-    """Pause a workflow; a repeat is fine.
+    """Pause a workflow. A repeat is no error.
 
     Raises:
-        Unsupported: the server cannot, or is not allowed to. Else as `rpc.call`.
+        Unsupported: the server cannot pause workflows, or may not. Otherwise like `rpc.call`.
     """
     if not link.pausable:
-        raise Unsupported("the server does not pause workflows in this namespace")
+        raise Unsupported("the server cannot pause workflows in this namespace")
     request = PauseWorkflowExecutionRequest(
         namespace=link.target.namespace,
         workflow_id=workflow_id,
@@ -37,7 +37,7 @@ async def pause(link: Link, workflow_id: str, run_id: str, *, reason: str) -> No
 
 
 async def unpause(link: Link, workflow_id: str, run_id: str, *, reason: str) -> None:
-    """Let a paused workflow go on; one that is not paused is fine. Raises like `rpc.call`."""
+    """Unpause a workflow. It is no error if it is not paused. Raises like `rpc.call`."""
     request = UnpauseWorkflowExecutionRequest(
         namespace=link.target.namespace,
         workflow_id=workflow_id,
@@ -54,9 +54,9 @@ async def unpause(link: Link, workflow_id: str, run_id: str, *, reason: str) -> 
 
 
 async def cancel(link: Link, workflow_id: str, first_run_id: str, *, reason: str) -> None:
-    """Request cancellation; a repeat and a closed workflow are fine. Raises like `rpc.call`.
+    """Request cancellation. A repeat or a closed workflow is no error. Raises like `rpc.call`.
 
-    `first_run_id` keeps a workflow of another chain from being hit; empty if it is not known.
+    `first_run_id` protects workflows of other chains; empty if it is not known.
     """
     request = RequestCancelWorkflowExecutionRequest(
         namespace=link.target.namespace,
@@ -74,7 +74,7 @@ async def cancel(link: Link, workflow_id: str, first_run_id: str, *, reason: str
 
 
 async def terminate(link: Link, workflow_id: str, first_run_id: str, *, reason: str) -> None:
-    """End the workflow at once; a repeat and a closed workflow are fine. Raises like `rpc.call`."""
+    """Terminate the workflow. A repeat or a closed workflow is no error. Raises like `rpc.call`."""
     request = TerminateWorkflowExecutionRequest(
         namespace=link.target.namespace,
         workflow_execution=WorkflowExecution(workflow_id=workflow_id),

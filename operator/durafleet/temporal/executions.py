@@ -1,4 +1,4 @@
-"""Workflow executions: start one, look at one."""
+"""Start and describe workflow executions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -55,15 +55,15 @@ async def start(link: Link, request: StartRequest) -> Execution | None:
     """Start the workflow of a run, or find the one that an earlier try started.
 
     Returns:
-        The execution, if the answer tells all that a description would; else None: Temporal has to be asked.
+        The execution, if the response says all that a description would; else None, and the caller has to describe it.
 
-    The request id makes a repeat return the first execution, even after it closed. One of another
-    request (an idempotency key that an earlier AgentRun has used) is found too; whether it belongs to the
-    run is for the caller to see.
+    The request id makes a repeat return the first execution, even after it closed. An execution of another
+    request (an idempotency key that an earlier AgentRun has used) is found too. The caller has to check whether it
+    belongs to the run.
 
     Raises:
-        Refused: Temporal will never accept this start (bad input).
-        Unavailable: nothing is known; asking again with the same request is safe.
+        Refused: Temporal will never accept this start (invalid input).
+        Unavailable: the effect is unknown; a repeat with the same request is safe.
     """
     try:
         answer = await _submit(link, request, callbacks=completion_callbacks(link, request.workflow_id))
@@ -75,7 +75,7 @@ async def start(link: Link, request: StartRequest) -> Execution | None:
 async def _submit(
     link: Link, request: StartRequest, *, callbacks: Sequence[Callback]
 ) -> StartWorkflowExecutionResponse:
-    """Send a start; one that seems to be refused for its callback is sent again without it."""
+    """Send a start. If it seems to be rejected for its callback, send it again without one."""
     message = _start_request(link, request)
     message.completion_callbacks.extend(callbacks)
     try:
@@ -86,12 +86,12 @@ async def _submit(
         if not (callbacks and may_be_about_callbacks(error)):
             raise
         answer = await _submit(link, request, callbacks=())
-        link.do_without_callbacks(error)  # not before: if this one is refused too, it was for something else
+        link.do_without_callbacks(error)  # only now: if the second start is rejected too, the callback is not the cause
         return answer
 
 
 def _started(request: StartRequest, answer: StartWorkflowExecutionResponse) -> Execution | None:
-    """Read the answer to a start. A request id that others may have used can have found their execution."""
+    """Read the response to a start. A request id that others may have used can return their execution."""
     fresh = answer.started and answer.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
     if not fresh or request.request_id != request.uid:
         return None
@@ -109,8 +109,8 @@ def _started(request: StartRequest, answer: StartWorkflowExecutionResponse) -> E
 
 
 def _start_request(link: Link, request: StartRequest) -> StartWorkflowExecutionRequest:
-    # AgentRunUpdated and AgentRunPhase are the workflow's to set: set here, each start would come back to us in
-    # every sweep of the next seconds, and tell nothing.
+    # The workflow sets AgentRunUpdated and AgentRunPhase. If the start set them, the sweeps of the next seconds would
+    # return every new run, without any news.
     values = {SearchAttribute.FLEET: request.fleet, SearchAttribute.RUN_UID: request.uid}
     indexed = {str(k): encode(v, kind="Keyword") for k, v in values.items() if k in (link.attributes or ())}
     timeout = Duration()
@@ -138,7 +138,7 @@ def _start_request(link: Link, request: StartRequest) -> StartWorkflowExecutionR
 
 
 async def describe(link: Link, workflow_id: str) -> Execution | None:
-    """Return the latest execution with this id, None if Temporal knows none. Raises like `rpc.call`."""
+    """Return the latest execution with this id, or None if Temporal has none. Raises like `rpc.call`."""
     request = DescribeWorkflowExecutionRequest(
         namespace=link.target.namespace, execution=WorkflowExecution(workflow_id=workflow_id)
     )
@@ -160,7 +160,7 @@ async def describe(link: Link, workflow_id: str) -> Execution | None:
 
 
 def read_info(info: WorkflowExecutionInfo) -> Execution:
-    """Read what describe and list answer. Raw: the SDK's own enum breaks on paused workflows."""
+    """Read the responses of describe and list. Raw, because the SDK's own enum fails on paused workflows."""
     return Execution(
         workflow_id=info.execution.workflow_id,
         run_id=info.execution.run_id,
@@ -188,7 +188,7 @@ def _progress(info: WorkflowExecutionInfo) -> Progress | None:
     try:
         return Progress.model_validate(decode(payload))
     except (ValidationError, ValueError):
-        return None  # another worker's memo of the same name; not ours to judge
+        return None  # another application's memo of the same name
 
 
 def _owner(info: WorkflowExecutionInfo) -> str | None:
@@ -202,7 +202,7 @@ def _phase(info: WorkflowExecutionInfo) -> RunPhase | None:
     try:
         return RunPhase(decode(payload)) if payload is not None else None
     except ValueError:
-        return None  # a newer worker's word, or another application's attribute
+        return None  # a value of a newer worker, or another application's attribute
 
 
 def _problem(info: WorkflowExecutionInfo) -> str | None:

@@ -1,4 +1,4 @@
-"""Temporal's chain of failures in words that a person can act on."""
+"""Convert Temporal's chain of failures to a failure that a person can act on."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ _TIMEOUTS: Mapping[int, tuple[str, str]] = {
     ),
     TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START: (
         "ScheduleToStart",
-        "schedule-to-start timeout: no worker took it in time",
+        "schedule-to-start timeout: no worker started it in time",
     ),
     TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE: (
         "ScheduleToClose",
@@ -34,9 +34,9 @@ _TIMEOUTS: Mapping[int, tuple[str, str]] = {
 
 
 def read_failure(proto: ProtoFailure) -> Failure:
-    """Summarise a failure: the root cause in `type` and `message`, the way to it in `causes`.
+    """Summarise a failure: the root cause in `type` and `message`, the chain in `causes`.
 
-    A failure that the generic workflow has put into the API's words stands for all that is behind it.
+    A failure that already has a failure type of the API counts as the root cause of the failures behind it.
     """
     chain = _chain(proto)
     spoken = next((depth for depth, failure in enumerate(chain, 1) if _kind(failure) in _DOCUMENTED), len(chain))
@@ -56,7 +56,7 @@ def read_failure(proto: ProtoFailure) -> Failure:
 
 
 def started_event(proto: ProtoFailure) -> int:
-    """Return the id of the event at which the failed activity last started, 0 if no activity failed."""
+    """Return the id of the event that last started the failed activity, or 0 if no activity failed."""
     return next(
         (f.activity_failure_info.started_event_id for f in _chain(proto) if f.HasField("activity_failure_info")), 0
     )

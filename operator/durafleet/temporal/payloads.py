@@ -1,4 +1,4 @@
-"""Payloads as Temporal's SDKs write JSON, without a data converter: the operator passes values through."""
+"""Payloads in the JSON format of Temporal's SDKs. There is no data converter: the operator passes values through."""
 
 import json
 from typing import Any
@@ -18,10 +18,10 @@ def encode(value: Any, *, kind: str | None = None) -> Payload:
 
 
 def decode_text(payload: Payload) -> str | None:
-    """Return a payload as JSON text, None for Temporal's null.
+    """Return a payload as JSON text, or None for Temporal's null.
 
-    A payload of another encoding (a codec, protobuf) is told in words instead: a reader must
-    not take it for an empty result.
+    For a payload of another encoding (a codec, protobuf), the text says so, so that a reader does not take it for an
+    empty result.
     """
     encoding = payload.metadata.get(_ENCODING, b"")
     if encoding in _JSON:
@@ -34,7 +34,7 @@ def decode_text(payload: Payload) -> str | None:
 
 
 def decode(payload: Payload) -> Any:
-    """Return a payload's JSON value; None where there is none."""
+    """Return a payload's JSON value, or None if there is none."""
     text = decode_text(payload)
     return None if text is None else json.loads(text)
 

@@ -1,4 +1,4 @@
-"""Who polls a task queue, as Temporal sees it."""
+"""The pollers of a task queue, as Temporal reports them."""
 
 from datetime import UTC
 
@@ -12,7 +12,7 @@ from durafleet.temporal.rpc import TIMEOUT, call
 
 
 async def pollers(link: Link, task_queue: str) -> list[Poller]:
-    """Return the pollers of the queue's workflow tasks within the last minutes. Raises like `rpc.call`."""
+    """Return the pollers of the queue's workflow tasks in the last minutes. Raises like `rpc.call`."""
     request = DescribeTaskQueueRequest(
         namespace=link.target.namespace,
         task_queue=TaskQueue(name=task_queue),

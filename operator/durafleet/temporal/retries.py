@@ -1,8 +1,8 @@
-"""Another attempt of a workflow that has closed: by a reset in its history, or by a new start.
+"""Another attempt of a closed workflow: by a reset in its history, or by a new start.
 
-Temporal does not know a reset that it has done already by its request id: asked twice, it resets twice,
-and the second one ends the first. So the workflow is looked at before it is touched: one that is no
-longer at the run that ended has been retried.
+Temporal does not deduplicate resets by their request id: two requests reset twice, and the second reset ends the
+first one. So the operator describes the workflow first. If the latest execution is not the one that ended, the
+workflow has already been retried.
 """
 
 from collections.abc import AsyncIterator
@@ -37,11 +37,11 @@ _SCHEDULED = {
 
 
 async def retry(link: Link, action: RetryWorkflow) -> Execution | None:
-    """Make another attempt, unless it was made; return the latest execution.
+    """Make another attempt, unless it exists already; return the latest execution.
 
     Raises:
-        Refused: it can neither be reset nor started anew.
-        Unavailable: nothing is known; asking again is safe.
+        Refused: the workflow can neither be reset nor started again.
+        Unavailable: the effect is unknown; a retry is safe.
     """
     latest = await describe(link, action.workflow_id)
     if latest is not None and latest.run_id != action.run_id:
@@ -49,14 +49,14 @@ async def retry(link: Link, action: RetryWorkflow) -> Execution | None:
     if latest is None or not await _reset(link, action):
         if action.start is None:
             raise Refused(
-                "its history cannot be reset, and without its AgentWorker and its input it cannot be started anew"
+                "its history cannot be reset, and it cannot be started again without its AgentWorker and its input"
             )
         await start(link, action.start)
     return await describe(link, action.workflow_id)
 
 
 async def _reset(link: Link, action: RetryWorkflow) -> bool:
-    """Reset to where core says; tell whether the history allowed it."""
+    """Reset to the point that core chooses; tell whether the history allows it."""
     try:
         steps = [step async for step in _steps(link, action.workflow_id, action.run_id)]
         point = reset_point(steps, action.retry_from)
@@ -68,7 +68,7 @@ async def _reset(link: Link, action: RetryWorkflow) -> bool:
             reason=f"spec.retry from {action.retry_from}",
             workflow_task_finish_event_id=point,
             request_id=f"retry-{action.run_id}",
-            # A request to cancel would be made again of the new run.
+            # Otherwise Temporal would apply an earlier cancellation request to the new run.
             reset_reapply_exclude_types=[ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_CANCEL_REQUEST],
             identity=link.client.identity,
         )
@@ -76,12 +76,12 @@ async def _reset(link: Link, action: RetryWorkflow) -> bool:
             "ResetWorkflowExecution", link.client.workflow_service.reset_workflow_execution(request, timeout=TIMEOUT)
         )
     except NotFound:
-        return False  # the run is past its retention time
+        return False  # the run is past its retention period
     return True
 
 
 async def _steps(link: Link, workflow_id: str, run_id: str) -> AsyncIterator[Step]:
-    """Yield what matters of a history, page by page."""
+    """Yield the relevant events of a history, page by page."""
     token = b""
     while True:
         request = GetWorkflowExecutionHistoryRequest(

@@ -1,4 +1,4 @@
-"""One RPC: bounded in time, and its errors translated into the few kinds that a caller can act on."""
+"""One RPC, with a timeout, and with its errors translated into the few kinds that a caller can act on."""
 
 from collections.abc import Awaitable
 from datetime import timedelta
@@ -21,15 +21,15 @@ from durafleet.errors import (
 from durafleet.fence import FENCE
 
 TIMEOUT = timedelta(seconds=10)
-"""Longest wait for an answer that Temporal gives at once."""
+"""Timeout of an RPC that is not a long-poll."""
 
 RPCS = Counter(
-    "durafleet_temporal_requests_total", "Calls of Temporal's API by method and outcome.", ["method", "code"]
+    "durafleet_temporal_requests_total", "Calls to the Temporal API, by method and outcome.", ["method", "code"]
 )
 T = TypeVar("T")
 
 _READS = ("Describe", "Get", "List", "Poll")
-"""How the names of methods begin that change nothing; all others go through the fence."""
+"""Name prefixes of methods that change nothing. All others go through the fence."""
 _PASSING = {
     RPCStatusCode.CANCELLED,
     RPCStatusCode.UNKNOWN,
@@ -44,16 +44,16 @@ async def call(method: str, request: Awaitable[T]) -> T:
     """Await one RPC.
 
     Raises:
-        Unavailable: no answer, or one that another try may mend.
-        Throttled: the kind of it that says to ask more seldom.
-        NotFound, NamespaceNotFound, AlreadyExists, Unsupported, Denied, Refused: Temporal's last word.
+        Unavailable: no response, or an error that can pass.
+        Throttled: an Unavailable; the server limits the rate of requests.
+        NotFound, NamespaceNotFound, AlreadyExists, Unsupported, Denied, Refused: Temporal rejected the request.
     """
     try:
         answer = await (request if method.startswith(_READS) else FENCE.through(request))
     except RPCError as error:
         RPCS.labels(method, error.status.name).inc()
         raise translate(error) from error
-    except RuntimeError as error:  # what a lazily connected client raises while nothing listens
+    except RuntimeError as error:  # from a lazily connected client while nothing listens
         RPCS.labels(method, "NO_CONNECTION").inc()
         raise Unavailable(f"Temporal does not answer: {error}") from error
     RPCS.labels(method, "OK").inc()
@@ -61,10 +61,10 @@ async def call(method: str, request: Awaitable[T]) -> T:
 
 
 def translate(error: RPCError) -> DurafleetError:
-    """Turn gRPC's status codes into our kinds."""
+    """Translate a gRPC status to an error of our own."""
     words = error.message
     if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
-        return Throttled(f"Temporal limits how often it may be asked ({error.status.name}): {words}")
+        return Throttled(f"Temporal limits the rate of requests ({error.status.name}): {words}")
     if error.status in _PASSING:
         return Unavailable(f"Temporal does not answer ({error.status.name}): {words}")
     if error.status is RPCStatusCode.NOT_FOUND:
@@ -72,7 +72,7 @@ def translate(error: RPCError) -> DurafleetError:
             return NamespaceNotFound(words)
         return NotFound(words)
     if error.status in {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED}:
-        return Denied(f"Temporal refuses the operator's credentials: {words}")
+        return Denied(f"Temporal rejects the operator's credentials: {words}")
     if error.status is RPCStatusCode.ALREADY_EXISTS:
         return AlreadyExists(words)
     if error.status in {RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.FAILED_PRECONDITION}:

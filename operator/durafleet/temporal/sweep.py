@@ -1,6 +1,6 @@
-"""What changed in a Temporal namespace: a few visibility queries, whatever the number of runs.
+"""Changes in a Temporal namespace: a few visibility queries, independent of the number of runs.
 
-Visibility lags a little behind (p99 about a second), so each query looks back past the last one.
+Visibility lags behind (p99 about a second), so each query overlaps the previous one.
 """
 
 from collections.abc import AsyncIterator
@@ -20,17 +20,17 @@ OURS = f'WorkflowId STARTS_WITH "{WORKFLOW_ID_PREFIX}"'
 
 
 def progressed_since(moment: datetime) -> str:
-    """Query for runs that reported progress since then; indexed, so it costs the same with 10,000 open runs."""
+    """Query for runs that reported progress since then. It is indexed and costs the same with 10,000 open runs."""
     return f'{SearchAttribute.UPDATED} > "{_literal(moment)}"'
 
 
 def closed_since(moment: datetime) -> str:
-    """Query for runs that closed since then, by whatever hand."""
+    """Query for runs that closed since then, for any reason."""
     return f'CloseTime > "{_literal(moment)}" AND {OURS}'
 
 
 def started_since(moment: datetime) -> str:
-    """Query for runs whose latest execution began since then: a reset shows in no other way at once."""
+    """Query for runs whose latest execution began since then. Only this query shows a reset at once."""
     return f'StartTime > "{_literal(moment)}" AND {OURS}'
 
 
@@ -45,10 +45,10 @@ def troubled() -> str:
 
 
 async def listing(link: Link, query: str) -> AsyncIterator[Execution]:
-    """Yield every execution that a visibility query finds, links in a continue-as-new chain left out.
+    """Yield every execution that a visibility query finds, except those that continued as new.
 
     Raises:
-        Unavailable, Denied, NamespaceNotFound: as `rpc.call`.
+        Unavailable, Denied, NamespaceNotFound: like `rpc.call`.
         Refused: the query names an attribute that the namespace does not have.
     """
     token = b""
@@ -61,7 +61,7 @@ async def listing(link: Link, query: str) -> AsyncIterator[Execution]:
 
 
 async def page(link: Link, query: str, *, token: bytes, size: int = PAGE) -> tuple[list[Execution], bytes]:
-    """Return a page of such a list and the token of the next, empty after the last. Raises like `listing`."""
+    """Return a page of such a list and the token of the next page, empty after the last. Raises like `listing`."""
     request = ListWorkflowExecutionsRequest(
         namespace=link.target.namespace, page_size=size, next_page_token=token, query=query
     )

@@ -63,7 +63,7 @@ def test_the_default_openai_endpoint_needs_an_api_key():
 
 
 def test_an_unknown_kind_of_model_is_refused():
-    with pytest.raises(ConfigurationError, match="model 'magic:8-ball' is of no known kind"):
+    with pytest.raises(ConfigurationError, match="model 'magic:8-ball' is of an unknown kind"):
         build(model="magic:8-ball")
 
 

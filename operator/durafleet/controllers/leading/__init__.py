@@ -1,1 +1,1 @@
-"""Leader election: standing by, leading, releasing the Lease."""
+"""Leader election: stand by, lead, release the Lease."""

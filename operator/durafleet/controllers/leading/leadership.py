@@ -1,7 +1,7 @@
-"""Standing by, leading and letting go: the loop around the Lease, so that one operator of several acts.
+"""Stand by, lead and release: the loop around the Lease, so that only one of several operators acts.
 
-Crash-only: a leader that cannot renew does not wind down, it ends (see `fence`). What it left half done, the
-next one finds as after any other crash.
+Crash-only: a leader that cannot renew the Lease does not shut down, it exits (see `fence`). The next leader finds
+unfinished work as after any other crash.
 """
 
 import asyncio
@@ -33,20 +33,20 @@ from durafleet.kube.lease import Lease
 logger = logging.getLogger(__name__)
 
 PATIENCE = 2.0
-"""Seconds that one request for the Lease may take: short, so that another one fits in before the leader gives up."""
+"""Timeout in seconds of one request for the Lease. It is short, so that another fits in before the leader gives up."""
 
-LEADER = Gauge("durafleet_leader", "1 while this operator leads, 0 while it stands by.")
-TRANSITIONS = Gauge("durafleet_lease_transitions", "How often the leader has changed, as the Lease says.")
+LEADER = Gauge("durafleet_leader", "1 while this operator leads, 0 while it is on standby.")
+TRANSITIONS = Gauge("durafleet_lease_transitions", "Number of leader changes recorded in the Lease.")
 
 
 class Leadership:
     """One candidate for a Lease.
 
     Args:
-        lease: what decides.
-        me: the candidate's name; no other process may ever have it.
-        fence: is open while the candidate leads.
-        clock: the one that the fence uses.
+        lease: the Lease that names the leader.
+        me: the candidate's name. No other process may ever have it.
+        fence: open while the candidate leads.
+        clock: the clock of the fence.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Leadership:
         self._wall = wall
         self._terms = terms
         self._seen: Sighting | None = None
-        self._doubtful = True  # what was seen may be out of date: look before the next write
-        self._trouble: str | None = "the Lease was not read yet"
+        self._doubtful = True  # the record may be out of date: read it before the next write
+        self._trouble: str | None = "the Lease has not been read yet"
         self._still = True
         self.leads = False
         fence.shut()
@@ -75,14 +75,14 @@ class Leadership:
 
     @property
     def standing(self) -> tuple[bool, str]:
-        """Whether the candidate is fit to lead when its turn comes, and words for people."""
+        """Whether the candidate could become the leader, and a message."""
         if self._trouble is not None:
             return False, f"standby: {self._trouble}"
         record = self._seen.record if self._seen is not None else None
         return True, f"standby: {(record.holder if record is not None else '') or 'nobody'} leads"
 
     async def acquire(self) -> None:
-        """Stand by until it is this candidate that leads."""
+        """Stand by until this candidate leads."""
         logger.info("standing by for Lease %s/%s as %s", self._lease.namespace, self._lease.name, self._me)
         await self._turn()
         while not self.leads:
@@ -90,13 +90,13 @@ class Leadership:
             await self._turn()
 
     async def keep(self) -> None:
-        """Renew until cancelled; the fence ends the process if that does not succeed in time."""
+        """Renew the Lease until cancelled. If that fails for too long, the fence ends the process."""
         while True:
             await asyncio.sleep(self._terms.look_every / 2 if self._doubtful else self._terms.renew_every)
             await self._turn()
 
     async def hold_still(self) -> None:
-        """Begin no further write, and wait a moment for the answers of those that are under way."""
+        """Begin no further write, and wait a short time for the responses to writes in progress."""
         self._fence.shut()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -105,33 +105,35 @@ class Leadership:
             self._still = False
 
     async def release(self) -> None:
-        """Let the next candidate lead at once; to be called when nothing acts any more."""
+        """Release the Lease, so that the next candidate can lead at once. Call it when nothing acts any more."""
         if not self._still:
-            logger.warning("the Lease is not released, and runs out by itself: a write has had no answer yet")
+            logger.warning("the Lease is not released and expires by itself: a write has had no response yet")
             return
         try:
             async with asyncio.timeout(PATIENCE):
                 while (record := await self._lease.read()) is not None and record.holder == self._me:
-                    with contextlib.suppress(Conflict):  # a renewal that was cancelled has arrived nevertheless
+                    with contextlib.suppress(Conflict):  # a cancelled renewal has reached the server nevertheless
                         await self._lease.write(released(record, wall=self._wall()))
         except (DurafleetError, TimeoutError) as error:
-            logger.warning("the Lease is not released, and runs out by itself: %s", error or "no answer in time")
+            logger.warning("the Lease is not released and expires by itself: %s", error or "no response in time")
             return
-        logger.info("the Lease is free")
+        logger.info("the Lease is released")
 
     async def _turn(self) -> None:
-        """Look and write once, as far as both are called for."""
+        """Read and write the Lease once, as far as necessary."""
         try:
             async with asyncio.timeout(PATIENCE):
                 if self._seen is None or self._doubtful:
                     self._see(await self._lease.read())
                 await self._act()
             self._note(None)
-        except Conflict:  # somebody else was faster; the next look shows who
+        except Conflict:  # another candidate was faster; the next read shows which one
             self._doubtful = True
-        except (DurafleetError, TimeoutError) as error:  # what was written may be there nevertheless
+        except (DurafleetError, TimeoutError) as error:  # the write may have succeeded nevertheless
             self._doubtful = True
-            self._note(f"no answer about the Lease: {error}" if str(error) else "no answer about the Lease in time")
+            self._note(
+                f"the request for the Lease failed: {error}" if str(error) else "the request for the Lease timed out"
+            )
 
     async def _act(self) -> None:
         assert self._seen is not None
@@ -145,7 +147,7 @@ class Leadership:
             case Acquire(record=record) | Renew(record=record):
                 self._see(await self._lease.write(record))
                 self._fence.hold_until(believed_until(sent, terms=self._terms))
-                if not self.leads:  # a renewal must not open what was shut to stop
+                if not self.leads:  # a renewal must not reopen a fence that was shut for a stop
                     self._lead()
 
     def _lead(self) -> None:

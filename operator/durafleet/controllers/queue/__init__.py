@@ -1,1 +1,1 @@
-"""Which key is worked on next, and when a failed one is tried again."""
+"""The queue of keys: their order, and the retries of failures."""

@@ -1,7 +1,7 @@
-"""Whose key comes next: the order in which a queue's keys are taken, and nothing but the order.
+"""The order in which the keys of a queue are taken.
 
-Two bands, and within each the namespaces take turns, so that one tenant's burst delays nobody else: a key waits
-for one key of each other tenant, not for all that came before it.
+There are two priority bands. Within each, the namespaces take turns, so that one tenant's burst does not delay the
+others: a key waits for one key of each other tenant, not for all keys that were enqueued before it.
 """
 
 from collections import Counter, OrderedDict
@@ -12,26 +12,26 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=tuple[str, str])
 
 TURNS = 3
-"""How many keys of the band FIRST are taken for one of LATER, where both wait: neither starves."""
+"""Keys of the band FIRST that are taken for each key of LATER if both wait, so that neither starves."""
 
 
 class Band(IntEnum):
-    """How urgent a key is; the lesser one is the more urgent."""
+    """The priority band of a key. The lower value is more urgent."""
 
     FIRST = 0
-    """Somebody waits for it: a workflow to be started, a deletion, a control."""
+    """Urgent, because somebody waits: the start of a workflow, a deletion, a control."""
     LATER = 1
-    """The status of what is under way, and another look at what is old."""
+    """Normal: the status of runs in progress, and repeated checks of older ones."""
 
     @property
     def label(self) -> str:
-        """Return what metrics call it."""
+        """Return the label of the band in metrics."""
         return self.name.lower()
 
 
 @dataclass(frozen=True)
 class Taken(Generic[K]):
-    """A key whose turn has come, and since when it waited."""
+    """A key that was taken from the queue, and since when it waited."""
 
     key: K
     band: Band
@@ -39,7 +39,7 @@ class Taken(Generic[K]):
 
 
 def share_of(concurrency: int) -> int:
-    """Return how much of what can be done at once one namespace may have: nearly all, never all."""
+    """Return how much of the concurrency one namespace may use: nearly all, never all."""
     return max(concurrency - max(concurrency // 8, 1), 1)
 
 
@@ -47,8 +47,8 @@ class Waiting(Generic[K]):
     """Keys that wait, each at most once.
 
     Args:
-        share: most keys of one namespace that are worked on at the same time: where each of them hangs, because
-            a tenant's Temporal does not answer, the others still get on.
+        share: maximum keys of one namespace that are active at the same time. If all of them hang, because a
+            tenant's Temporal does not respond, the keys of other namespaces still proceed.
     """
 
     def __init__(self, *, share: int) -> None:
@@ -57,7 +57,7 @@ class Waiting(Generic[K]):
         self._where: dict[K, Band] = {}
         self._depth: Counter[Band] = Counter()
         self._active: Counter[str] = Counter()  # by namespace
-        self._turns = 0  # of FIRST since the last one of LATER
+        self._turns = 0  # keys of FIRST taken since the last key of LATER
 
     def __len__(self) -> int:
         return len(self._where)
@@ -66,7 +66,7 @@ class Waiting(Generic[K]):
         return key in self._where
 
     def add(self, key: K, band: Band, *, now: float) -> None:
-        """Let a key wait, at the end of its namespace's line. One in LATER moves up to FIRST, never back."""
+        """Add a key behind the others of its namespace. A key in LATER can move up to FIRST, never back."""
         before = self._where.get(key)
         if before is band or before is Band.FIRST:
             return
@@ -77,7 +77,7 @@ class Waiting(Generic[K]):
         self._bands[band].setdefault(key[0], OrderedDict())[key] = now
 
     def take(self) -> Taken[K] | None:
-        """Return the next key and count it as worked on until `done`; None if none may be taken now."""
+        """Return the next key and count it as active until `done`; None if none may be taken now."""
         order = (Band.LATER, Band.FIRST) if self._turns >= TURNS else (Band.FIRST, Band.LATER)
         for band in order:
             namespace = next((each for each in self._bands[band] if self._active[each] < self._share), None)
@@ -86,7 +86,7 @@ class Waiting(Generic[K]):
         return None
 
     def done(self, key: K) -> None:
-        """Take note that a key is no longer worked on."""
+        """Record that a key is no longer active."""
         self._active[key[0]] -= 1
         if not self._active[key[0]]:
             del self._active[key[0]]
@@ -95,7 +95,7 @@ class Waiting(Generic[K]):
         return self._depth[band]
 
     def oldest(self, band: Band) -> float | None:
-        """Return since when the key has waited that has waited longest; None if none waits."""
+        """Return since when the oldest key has waited; None if none waits."""
         heads = (next(iter(line.values())) for line in self._bands[band].values())
         return min(heads, default=None)
 

@@ -1,8 +1,8 @@
-"""The keyed queue: what Kopf's event handlers feed and the controllers drain.
+"""The keyed queue, which Kopf's event handlers fill and the controllers drain.
 
-A key is in it once, however often it is marked (latest wins); one key is never worked on twice at
-the same time; a key marked while it is worked on is worked on again afterwards. Whose turn it is, is
-`fairness`'s affair. Failures come back later and later, with jitter, so that an outage is not met by a herd.
+A key is queued once, however often it is enqueued (latest wins). A key is never reconciled twice at the same time.
+A key that is enqueued while it is reconciled is reconciled again afterwards. `fairness` decides the order. Failures
+are retried with exponential backoff and jitter, so that the retries after an outage are spread.
 """
 
 import asyncio
@@ -23,20 +23,23 @@ logger = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=tuple[str, str])
 Work = Callable[[K], Awaitable[float | None]]
-"""Works on a key; returns after how many seconds to look again, None to wait for the next mark."""
+"""Reconciles a key; returns after how many seconds to requeue it, or None to wait for the next `mark`."""
 
 DEPTH = Gauge("durafleet_queue_depth", "Keys that wait for a controller.", ["queue", "band"])
-OLDEST = Gauge("durafleet_queue_oldest_seconds", "How long the key waits that waits longest.", ["queue", "band"])
+OLDEST = Gauge("durafleet_queue_oldest_seconds", "Time that the oldest key has waited.", ["queue", "band"])
 AGE = Histogram(
-    "durafleet_queue_seconds", "Time a key waited.", ["queue", "band"], buckets=(0.01, 0.05, 0.2, 1, 2, 5, 20, 60, 300)
+    "durafleet_queue_seconds",
+    "Time that a key waited.",
+    ["queue", "band"],
+    buckets=(0.01, 0.05, 0.2, 1, 2, 5, 20, 60, 300),
 )
-FAILURES = Counter("durafleet_reconcile_errors_total", "Reconciliations that failed and come back.", ["queue", "kind"])
+FAILURES = Counter("durafleet_reconcile_errors_total", "Failed reconciliations, which are retried.", ["queue", "kind"])
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 60.0
 
 
 def backoff(failures: int) -> float:
-    """Return the seconds to wait after so many failures in a row: doubling, half of it random."""
+    """Return the seconds to wait after this many failures in a row: doubled each time, half of it random."""
     ceiling = min(FIRST_DELAY * 2 ** (failures - 1), LONGEST_DELAY)
     return float(ceiling) * (0.5 + random.random() / 2)  # noqa: S311 - jitter, not a secret
 
@@ -51,20 +54,20 @@ class KeyedQueue(Generic[K]):
         self._waiting: Waiting[K] = Waiting(share=share_of(concurrency))
         self._idle: deque[asyncio.Future[None]] = deque()  # workers with nothing to do
         self._active: set[K] = set()
-        self._again: dict[K, Band] = {}  # marked while active
+        self._again: dict[K, Band] = {}  # enqueued while active
         self._timers: dict[K, tuple[asyncio.TimerHandle, Band]] = {}
         self._failures: dict[K, int] = {}
-        self._not_before: dict[K, float] = {}  # when a server that asked for time may be asked again
+        self._not_before: dict[K, float] = {}  # when a server that asked for a pause may be called again
         self.last_progress = time.monotonic()
         for band in Band:
             DEPTH.labels(name, band.label).set_function(partial(self.depth_of, band))
             OLDEST.labels(name, band.label).set_function(partial(self.oldest, band))
 
     def mark(self, key: K, *, delay: float = 0.0, band: Band = Band.FIRST) -> None:
-        """Ask for work on a key, now or after `delay` seconds; the earliest request and the first band win.
+        """Enqueue a key, now or after `delay` seconds. The earliest request and the more urgent band win.
 
-        A failure's wait is cut short by this, because what was marked may mend it; a server that
-        said when to come again is not asked before.
+        This ends the backoff after a failure, because the change may fix it. But a server that asked for a pause is
+        not called earlier.
         """
         now = asyncio.get_running_loop().time()
         delay = max(delay, self._not_before.get(key, now) - now)
@@ -79,7 +82,7 @@ class KeyedQueue(Generic[K]):
         self._wake_one()
 
     def forget(self, key: K) -> None:
-        """Drop what is scheduled for a key that no longer exists."""
+        """Drop the timer and the failures of a key that no longer exists."""
         self._unschedule(key)
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
@@ -92,20 +95,20 @@ class KeyedQueue(Generic[K]):
 
     @property
     def depth(self) -> int:
-        """How many keys wait."""
+        """Number of waiting keys."""
         return len(self._waiting)
 
     @property
     def load(self) -> int:
-        """How many keys wait, or are worked on."""
+        """Number of waiting and active keys."""
         return len(self._waiting) + len(self._active)
 
     def depth_of(self, band: Band) -> int:
-        """Return how many keys wait in a band."""
+        """Return the number of waiting keys in a band."""
         return self._waiting.depth(band)
 
     def oldest(self, band: Band) -> float:
-        """Return for how many seconds the key has waited that has waited longest."""
+        """Return for how many seconds the oldest key of a band has waited."""
         since = self._waiting.oldest(band)
         return time.monotonic() - since if since is not None else 0.0
 
@@ -122,7 +125,7 @@ class KeyedQueue(Generic[K]):
                 self.last_progress = time.monotonic()
             if (band := self._again.pop(taken.key, None)) is not None:
                 self.mark(taken.key, band=band)
-            self._wake_one()  # a namespace that had its share may go on
+            self._wake_one()  # a namespace that had used up its share may continue
 
     async def _next(self) -> Taken[K]:
         while (taken := self._waiting.take()) is None:
@@ -147,22 +150,22 @@ class KeyedQueue(Generic[K]):
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
         if delay is not None:
-            self._active.discard(key)  # a later look must not read as "marked while active"
+            self._active.discard(key)  # a requeue must not count as "enqueued while active"
             self.mark(key, delay=max(delay, 0.001), band=Band.LATER)
 
     def _retry(self, key: K, band: Band, error: Exception) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         FAILURES.labels(self.name, type(error).__name__).inc()
         delay = backoff(failures)
-        if isinstance(error, Conflict):  # ordinary: the newer object is on its way
+        if isinstance(error, Conflict):  # expected: the newer object is on its way
             delay = min(delay, 1.0)
         elif isinstance(error, Unavailable):
             if error.retry_after is not None:
                 delay = max(delay, error.retry_after)
                 self._not_before[key] = asyncio.get_running_loop().time() + delay
-            logger.warning("%s %s/%s: %s; again in %.1f s", self.name, *key, error, delay)
+            logger.warning("%s %s/%s: %s; retrying in %.1f s", self.name, *key, error, delay)
         else:
-            logger.error("%s %s/%s failed; again in %.1f s", self.name, *key, delay, exc_info=error)
+            logger.error("%s %s/%s failed; retrying in %.1f s", self.name, *key, delay, exc_info=error)
         self._active.discard(key)
         self.mark(key, delay=delay, band=band)
 
@@ -182,7 +185,7 @@ class KeyedQueue(Generic[K]):
         self.mark(key, band=band)
 
     def _unschedule(self, key: K) -> Band:
-        """Cancel a key's timer; return the band that it was promised."""
+        """Cancel a key's timer; return the band that it was scheduled for."""
         timer, band = self._timers.pop(key, (None, Band.LATER))
         if timer is not None:
             timer.cancel()

@@ -1,1 +1,1 @@
-"""What becomes of open workflow executions in each Temporal namespace."""
+"""Track the open workflow executions in each Temporal namespace."""

@@ -1,7 +1,7 @@
-"""The census of a lane: all open executions are listed, and only what the list does not show is asked about.
+"""The census of a lane: list all open executions, and describe only the runs that the list does not show.
 
-It is taken when a lane comes into being and every few minutes. The first one tells of the runs that were there
-when the operator came, which would otherwise cost a description each; the later ones find what visibility lost.
+It is taken when a lane is created and then every few minutes. The first census covers the runs that existed when the
+operator started, which would otherwise cost one description each. Later ones find what visibility has lost.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ logger = logging.getLogger(__name__)
 
 EVERY = 300.0
 QUIET, PATIENCE = 1.0, 15.0
-"""Seconds without a further run to follow before it begins, and how long it waits for that at most."""
+"""Seconds without another run to follow before the census begins, and the maximum wait for that."""
 PAGE = 500
 PAGE_PAUSE = 0.15
-"""Seconds between pages at the usual pace: visibility may be asked about ten times a second, by the sweeps too."""
+"""Seconds between pages at the usual pace: visibility allows about ten queries per second, sweeps included."""
 BACKLOG = 200
-"""Most runs that wait to be looked at before the census waits for them, so that a new run need not wait long."""
+"""Maximum queued runs before the census waits for the queue, so that a new run does not wait long."""
 TRIES = 3
-"""Failures before what is expected is asked about run by run, if Temporal answers the sweeps."""
+"""Failures before the expected runs are described one by one, if Temporal answers the sweeps."""
 LONGEST_BACKOFF = 30.0
 
 
@@ -38,12 +38,12 @@ class Census:
         self._failures = 0
 
     async def run(self) -> None:
-        """Take it at once and again and again, until there is nobody left to look out for."""
+        """Take the census at once and then at intervals, until the lane is empty."""
         while not self._lane.empty:
             await self._gathered()
             try:
                 await self._take()
-            except Exception as error:  # an answer that we cannot read must not end it either
+            except Exception as error:  # a response that cannot be read must not end the census
                 await self._failed(error)
                 continue
             self._failures = 0
@@ -51,7 +51,7 @@ class Census:
                 await asyncio.wait_for(self._lane.arrived.wait(), EVERY)
 
     async def _gathered(self) -> None:
-        """Wait until all that was there before us has come: what comes later needs another census."""
+        """Wait until all runs from before the start have arrived. A later run needs another census."""
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while True:
             self._lane.joined.clear()
@@ -74,23 +74,23 @@ class Census:
                 return
 
     async def _page(self, token: bytes) -> tuple[list[Execution], bytes]:
-        """Return a page; one that the server refuses is asked for again, at a slower pace."""
+        """Return a page. If the server throttles the request, retry at a slower pace."""
         while True:
             try:
                 return await page(await self._lane.link(), open_now(), token=token, size=PAGE)
             except Throttled as error:
-                delay = 2 * self._lane.pace.interval  # the sweeps, which are refused too, set the pace
-                logger.warning("census of %s waits %.0f s: %s", self._lane.place[1], delay, error)
+                delay = 2 * self._lane.pace.interval  # the sweeps, which are throttled too, set the pace
+                logger.warning("census of %s pauses for %.0f s: %s", self._lane.place[1], delay, error)
                 await asyncio.sleep(delay)
 
     async def _rest(self) -> None:
-        """Let others ask, and let what was found be looked at."""
+        """Leave room for other requests, and let the queue of found runs shrink."""
         await asyncio.sleep(PAGE_PAUSE * self._lane.pace.interval)
-        while self._lane.owner.backlog > BACKLOG:  # noqa: ASYNC110 - the queue tells nobody how long it is
+        while self._lane.owner.backlog > BACKLOG:  # noqa: ASYNC110 - the queue has no event for its length
             await asyncio.sleep(PAGE_PAUSE)
 
     async def _ask(self, keys: list[Key]) -> None:
-        """Ask about runs one by one, no more at once than wait anyway."""
+        """Describe runs one by one, in portions that keep the queue short."""
         for count, key in enumerate(keys, 1):
             self._lane.expected.discard(key)
             self._lane.owner.refresh(key)
@@ -98,7 +98,7 @@ class Census:
                 await self._rest()
 
     async def _settle(self, keys: set[Key]) -> None:
-        """Look at what was expected and shown, if that has not been done yet: nothing waits for another census."""
+        """Enqueue expected runs that the list showed and that are not reconciled yet. None waits for another census."""
         for count, key in enumerate(keys & self._lane.expected, 1):
             self._lane.owner.look_again(key)
             if count % BACKLOG == 0:
@@ -108,7 +108,9 @@ class Census:
         self._failures += 1
         delay = min(2.0**self._failures, LONGEST_BACKOFF)
         exc_info = None if isinstance(error, DurafleetError) else error
-        logger.warning("census of %s failed, again in %.0f s: %s", self._lane.place[1], delay, error, exc_info=exc_info)
+        logger.warning(
+            "census of %s failed; retrying in %.0f s: %s", self._lane.place[1], delay, error, exc_info=exc_info
+        )
         if self._lane.answers and (self._failures >= TRIES or isinstance(error, Refused)):
             await self._ask(list(self._lane.expected))
         await asyncio.sleep(delay)

@@ -1,7 +1,7 @@
-"""Long-polls for the runs of which somebody is likely to wait: an end shows within milliseconds.
+"""Long-polls for the runs whose end somebody is likely to wait for: an end shows within milliseconds.
 
-The server caps them, and each costs it memory. So only a bounded number of runs has one, and only for a while
-after it was started or something was asked of it. Others wait for one that ends; the sweeps find what ends first.
+The server limits long-polls, and each costs it memory. So only a bounded number of runs has one, and only for a while
+after the run was started or its spec changed. Others queue for a long-poll; the sweeps find runs that end earlier.
 """
 
 import asyncio
@@ -20,25 +20,25 @@ from durafleet.temporal.connections import Link, Pool
 logger = logging.getLogger(__name__)
 
 LONG_POLLS = 256
-"""Most long-polls per Temporal namespace; servers allow 1200 by default."""
+"""Maximum long-polls per Temporal namespace. Servers allow 1200 by default."""
 YOUNG = 120.0
-"""Seconds for which a run is followed by a long-poll."""
+"""Seconds for which a long-poll follows a run."""
 LONGEST_BACKOFF = 30.0
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A run that is to be followed, and until when: seconds of the event loop's clock."""
+    """A run to follow with a long-poll, and until when, in seconds of the event loop's clock."""
 
     target: Target
     until: float
 
 
 class FastLane:
-    """The long-polls of a lane, and who waits for one.
+    """The long-polls of a lane, and the queue for them.
 
-    Workflows of one kind end more or less in the order in which they were started. So the run that has waited
-    longest is next; but namespaces take turns, and none has all.
+    Workflows of one type end roughly in the order in which they were started. So the run that has waited longest is
+    next. But namespaces take turns, and none gets all long-polls.
     """
 
     def __init__(self, lane: Lane, pool: Pool) -> None:
@@ -49,7 +49,7 @@ class FastLane:
         self._polls: dict[Key, asyncio.Task[None]] = {}
 
     def follow(self, key: Key, target: Target, *, anew: bool) -> None:
-        """Follow a run for a while; `anew` if its execution is another one than before."""
+        """Follow a run for a while. `anew`: its execution is another one than before."""
         if anew:
             self.leave(key)
         now = asyncio.get_running_loop().time()
@@ -59,14 +59,14 @@ class FastLane:
             self._fill()
 
     def leave(self, key: Key) -> None:
-        """Follow a run no more."""
+        """Stop following a run."""
         self._wanted.pop(key, None)
         if (poll := self._polls.get(key)) is not None:
             poll.cancel()
             self._end(key)
 
     def _fill(self) -> None:
-        """Begin the long-polls for which there is room; who was left meanwhile, or is young no more, needs none."""
+        """Start long-polls up to the limit. A run that is no longer followed, or no longer young, needs none."""
         while len(self._polls) < LONG_POLLS and (taken := self._line.take()) is not None:
             if self._remaining(taken.key) > 0:
                 self._polls[taken.key] = asyncio.create_task(self._poll(taken.key, self._wanted[taken.key].target))
@@ -81,7 +81,7 @@ class FastLane:
         self._fill()
 
     def _give_way(self) -> None:
-        """Let nobody wait any more: the server refuses long-polls, and the sweeps serve all."""
+        """Empty the queue: the server throttles long-polls, and the sweeps cover all runs."""
         self._wanted = {key: wanted for key, wanted in self._wanted.items() if key in self._polls}
 
     def _remaining(self, key: Key) -> float:
@@ -104,13 +104,13 @@ class FastLane:
             except DurafleetError:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, LONGEST_BACKOFF)
-            except Exception:  # an answer that we cannot read; the sweep may do better
-                logger.exception("long-poll of %s/%s broke", *key)
+            except Exception:  # a response that cannot be read; the sweep may succeed
+                logger.exception("long-poll of %s/%s failed", *key)
                 break
         self._end(key)
 
     async def _closed(self, link: Link, key: Key) -> bool:
-        """Wait for the end of a run, and hand it on; tell whether it has come."""
+        """Wait for the end of a run and pass it on; tell whether the run has ended."""
         followed = self._lane.open[key]
         close = await wait_for_close(link, followed.execution)
         if close is None:

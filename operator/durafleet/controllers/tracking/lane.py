@@ -1,7 +1,7 @@
-"""One Temporal namespace, as the tracker knows it: who is followed there, by which ways it is reached, how it answers.
+"""A lane: one Temporal namespace, with the runs that are followed there and the connections that lead to it.
 
-There is one lane whatever the number of Kubernetes namespaces and TemporalConnections that lead there, because
-what it costs to look is the same for one run and for all.
+All Kubernetes namespaces and TemporalConnections that use a Temporal namespace share one lane, because a query costs
+the same for one run and for all.
 """
 
 import asyncio
@@ -18,47 +18,47 @@ from durafleet.temporal.connections import Link, Pool
 
 
 class Owner(Protocol):
-    """Whom the runs belong to, as the tracker speaks to it."""
+    """The owner of the runs, as the tracker uses it."""
 
     @property
     def backlog(self) -> int:
-        """How many runs wait to be looked at."""
+        """Number of runs that wait to be reconciled."""
         ...
 
     def observe_execution(self, execution: Execution, place: Place) -> Key | None:
-        """Take in what was seen in a Temporal namespace; return the run that it is of, if it can be of one."""
+        """Take in an execution of a Temporal namespace; return the run that it may belong to, if any."""
         ...
 
     def refresh(self, key: Key) -> None:
-        """Ask Temporal about a run."""
+        """Enqueue a run, to be described by Temporal."""
         ...
 
     def look_again(self, key: Key) -> None:
-        """Look at a run around which something else has changed."""
+        """Enqueue a run whose observed state has changed otherwise."""
         ...
 
 
 @dataclass(frozen=True)
 class Followed:
-    """An open execution, and the generation of the spec for which it was looked at last."""
+    """An open execution, and the generation of the spec with which it was last reconciled."""
 
     execution: Execution
     generation: int
 
 
 class Lane:
-    """What is followed in one Temporal namespace.
+    """The runs that are followed in one Temporal namespace.
 
     Attributes:
-        open: executions that were open when they were last looked at.
-        expected: runs that were there when the operator came; the next census shows them, or does not.
-        ended: runs that ended without success; their workflows may be reset in Temporal itself.
-        pace: how often it is swept.
-        outage: it has not answered a sweep for so long that the open runs have to say so.
-        answers: the last sweep was answered.
-        busy: set as soon as something is open; the idle sweeper waits for it.
-        joined: set as soon as anything is followed; the census waits until that has stopped.
-        arrived: set as soon as something is expected; it needs a census.
+        open: executions that were open when they were last observed.
+        expected: runs that existed when the operator started. The next census shows them if they are open.
+        ended: runs that ended without success. Somebody may reset their workflows in Temporal.
+        pace: the interval of the sweeps.
+        outage: an outage of Temporal that has lasted so long that the open runs have to report it.
+        answers: whether the last sweep succeeded.
+        busy: set as soon as something is open. The idle sweeper waits for it.
+        joined: set as soon as a run is added. The census waits until no more are added.
+        arrived: set as soon as a run is expected, because that needs a census.
         reporting: workflow types of which an execution has reported progress.
     """
 
@@ -83,17 +83,17 @@ class Lane:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nobody to look out for."""
+        """Whether no run is followed."""
         return not self._way_of
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is open, as far as is known: at most, somebody may reset what has ended."""
+        """Whether nothing is open, as far as is known. Somebody may still reset a workflow that has ended."""
         return not (self.open or self.expected)
 
     @property
     def ways(self) -> list[Target]:
-        """The connections that lead here, the operator's own first."""
+        """The connections to this Temporal namespace, the operator's default connection first."""
         return sorted(self._ways, key=lambda way: way.connection is not None)
 
     def watch(self, key: Key, target: Target, followed: Followed) -> None:
@@ -105,7 +105,7 @@ class Lane:
         self.busy.set()
 
     def expect(self, key: Key, target: Target) -> None:
-        """Await a run in the next census."""
+        """Expect a run in the next census."""
         self._join(key, target)
         if key not in self.expected:
             self.expected.add(key)
@@ -113,14 +113,14 @@ class Lane:
             self.arrived.set()
 
     def watch_ended(self, key: Key, target: Target) -> None:
-        """Look out for a later execution of a run that ended without success."""
+        """Watch for a later execution of a run that ended without success."""
         self._join(key, target)
         self.expected.discard(key)
         self.open.pop(key, None)
         self.ended.add(key)
 
     def leave(self, key: Key) -> None:
-        """Follow a run no more."""
+        """Stop following a run."""
         self.expected.discard(key)
         self.ended.discard(key)
         self.open.pop(key, None)
@@ -132,32 +132,32 @@ class Lane:
 
     @property
     def size(self) -> int:
-        """How many executions are believed open."""
+        """Number of executions that are believed to be open."""
         return len(self.open) + len(self.expected)
 
     def run_ids(self) -> dict[Key, str]:
-        """Return the run ids of all that is believed open; empty for what is only expected."""
+        """Return the run ids of all executions that are believed to be open; empty for expected runs."""
         return {**dict.fromkeys(self.expected, ""), **{key: each.execution.run_id for key, each in self.open.items()}}
 
     async def link(self) -> Link:
-        """Return a link to this Temporal namespace; raises like `Pool.ready`."""
+        """Return a link to this Temporal namespace. Raises like `Pool.ready`."""
         ways = self.ways or [self._last_way]
         return await self._pool.ready(ways[self._turn % len(ways)])
 
     def try_another_way(self) -> None:
-        """Use the next connection from now on: what is broken may be one tenant's only."""
+        """Use the next connection from now on, because the failure may affect only one tenant's connection."""
         self._turn += 1
 
     def see(self, execution: Execution) -> Key | None:
-        """Hand on what was seen here; return the run that it is of."""
+        """Pass on an execution that was observed here; return the run that it belongs to."""
         if execution.progress is not None:
             self.reporting.add(execution.type)
         return self.owner.observe_execution(execution, self.place)
 
     def note_outage(self, outage: Trouble | None) -> None:
-        """Let the open runs know that Temporal is silent, or speaks again.
+        """Enqueue the open runs when an outage of Temporal begins or ends.
 
-        Once it speaks, what is expected waits on: the census tells.
+        When it ends, expected runs keep waiting for the census.
         """
         began, ended = self.outage is None and outage is not None, self.outage is not None and outage is None
         if not (began or ended):

@@ -1,4 +1,4 @@
-"""The sweeps of a lane: a few visibility queries again and again, whatever the number of open runs."""
+"""The sweeps of a lane: a few periodic visibility queries, independent of the number of open runs."""
 
 import asyncio
 import contextlib
@@ -19,12 +19,12 @@ from durafleet.temporal.sweep import closed_since, listing, progressed_since, st
 logger = logging.getLogger(__name__)
 
 IDLE_SWEEP_EVERY = 10.0
-"""Seconds between sweeps while nothing is open: only a workflow that somebody resets can still turn up."""
+"""Seconds between sweeps while nothing is open. Only a workflow that somebody resets can appear then."""
 CLOSED_EVERY = 3
-"""Sweeps between queries by close time: they catch what ended without its worker's cooperation.
+"""Sweeps between queries by close time, which find workflows that ended without a report by their worker.
 
-One that found something is followed by another at once: more have closed than the long-polls could tell of.
-While nothing is open each sweep asks: there are few, and only they tell of a reset.
+After a query that found something, the next sweep queries again, because more runs have closed than the long-polls
+cover. While nothing is open, each sweep queries: such sweeps are rare, and only they show a reset.
 """
 TROUBLED_EVERY = 15
 LONGEST_BACKOFF = 30.0
@@ -32,7 +32,7 @@ LONGEST_BACKOFF = 30.0
 LAG = Gauge("durafleet_sweep_age_seconds", "Time since the last complete sweep.", ["temporal_namespace"])
 INTERVAL = Gauge(
     "durafleet_sweep_interval_seconds",
-    "Time between sweeps; more than a second where the server limits how often it may be asked.",
+    "Time between sweeps; more than a second if the server limits the rate of requests.",
     ["temporal_namespace"],
 )
 
@@ -41,7 +41,7 @@ class Sweeper:
     """Sweeps a lane.
 
     Args:
-        paced: is called when the server's limit has changed how often it may be swept, and that has to be said.
+        paced: called when the server's limit has changed the pace so much that the status has to report it.
     """
 
     def __init__(self, lane: Lane, *, now: Callable[[], datetime], paced: Callable[[Place], None]) -> None:
@@ -50,16 +50,16 @@ class Sweeper:
         self._paced = paced
         self._count = 0
         self._failures = 0
-        self._last = self._progressed = self._closed = now()  # up to where the last queries looked
-        self._closing = False  # the last query by close time told of something
+        self._last = self._progressed = self._closed = now()  # the end of the time that the last queries covered
+        self._closing = False  # the last query by close time found something
         self._troubled: frozenset[Key] = frozenset()
 
     async def run(self) -> None:
-        """Sweep until there is nobody left to look out for."""
+        """Sweep until the lane is empty."""
         while not self._lane.empty:
             try:
                 await self._sweep()
-            except Exception as error:  # an answer that we cannot read must not end the sweeps either
+            except Exception as error:  # a response that cannot be read must not end the sweeps
                 delay = self._failed(error)
             else:
                 delay = self._succeeded()
@@ -69,7 +69,7 @@ class Sweeper:
 
     async def _sweep(self) -> None:
         started = self._now()
-        if (await self._lane.link()).attributes:  # else the sweep by close time does it
+        if (await self._lane.link()).attributes:  # otherwise the query by close time covers it
             await self._look(progressed_since(self._progressed))
         self._progressed = started
         if self._closing or self._lane.idle or self._count % CLOSED_EVERY == 0:
@@ -108,19 +108,19 @@ class Sweeper:
         before = self._lane.pace
         self._lane.pace = before.faster()
         if before.told and not self._lane.pace.told:
-            logger.info("Temporal namespace %s is swept as often as usual again", self._lane.place[1])
+            logger.info("Temporal namespace %s is swept at the usual interval again", self._lane.place[1])
             self._paced(self._lane.place)
         return self._lane.pace.interval
 
     def _failed(self, error: Exception) -> float:
-        """Take in that a sweep failed; return after how many seconds to try again."""
+        """Record a failed sweep; return the seconds to wait before the next one."""
         self._lane.answers = False
         delay = self._slow_down() if isinstance(error, Throttled) else self._back_off()
         namespace = self._lane.place[1]
         if not isinstance(error, DurafleetError):
-            logger.error("sweep of %s broke, again in %.0f s", namespace, delay, exc_info=error)
+            logger.error("sweep of %s failed unexpectedly; retrying in %.0f s", namespace, delay, exc_info=error)
             return delay
-        logger.warning("sweep of %s failed, again in %.0f s: %s", namespace, delay, error)
+        logger.warning("sweep of %s failed; retrying in %.0f s: %s", namespace, delay, error)
         if (self._now() - self._last).total_seconds() >= TEMPORAL_GRACE and self._lane.ways:
             self._lane.note_outage(Trouble(verdict_of(error, self._lane.ways[0]), self._last))
         return delay
@@ -133,7 +133,7 @@ class Sweeper:
         return self._lane.pace.interval
 
     def _back_off(self) -> float:
-        """Try each other connection at once; once all have failed, come back later and later."""
+        """Try each other connection at once. After all have failed, back off exponentially."""
         self._failures += 1
         self._lane.try_another_way()
         untried = len(self._lane.ways) - self._failures

@@ -1,6 +1,6 @@
-"""Learning what becomes of open workflows: sweeps for all, long-polls for the young ones, now and then a census.
+"""Track open workflows: periodic sweeps for all, long-polls for young ones, and a regular census.
 
-This is what the controller of the runs sees of it. Each run is in one lane, that of its Temporal namespace.
+The controller of the runs uses this module. Each run is in one lane, that of its Temporal namespace.
 """
 
 import asyncio
@@ -22,12 +22,14 @@ from durafleet.core.places import Place, Target
 from durafleet.core.runs.execution import Execution
 
 OPEN = Gauge("durafleet_open_runs", "AgentRuns whose workflow is open.")
-UNOBSERVED = Gauge("durafleet_unobserved_runs", "Open AgentRuns from before the start, not yet seen in Temporal.")
+UNOBSERVED = Gauge(
+    "durafleet_unobserved_runs", "Open AgentRuns from before the operator's start, not yet observed in Temporal."
+)
 
 
 @dataclass
 class Track:
-    """A lane and who works on it."""
+    """A lane, its long-polls and its tasks."""
 
     lane: Lane
     polls: FastLane
@@ -35,10 +37,10 @@ class Track:
 
 
 class Tracker:
-    """Follows executions for whoever owns the runs.
+    """Follows executions for the owner of the runs.
 
     Attributes:
-        paced: is called with a Temporal namespace when its server's limit has changed how often it is swept.
+        paced: called with a Temporal namespace when its server's limit has changed the pace of its sweeps.
     """
 
     def __init__(self, world: World, owner: Owner) -> None:
@@ -51,7 +53,7 @@ class Tracker:
         UNOBSERVED.set_function(lambda: float(sum(len(each.lane.expected) for each in self._tracks.values())))
 
     def watch(self, key: Key, target: Target, execution: Execution, *, generation: int) -> None:
-        """Follow an open execution until `drop`: closely for a while if it, or what is asked of it, is new."""
+        """Follow an open execution until `drop`, for a while by a long-poll if the execution or its spec is new."""
         track = self._track(key, target)
         known, expected = track.lane.open.get(key), key in track.lane.expected
         track.lane.watch(key, target, Followed(execution, generation))
@@ -60,11 +62,11 @@ class Tracker:
             track.polls.follow(key, target, anew=another)
 
     def expect(self, key: Key, target: Target) -> None:
-        """Leave a run that was there when the operator came to the next census."""
+        """Leave a run that existed when the operator started to the next census."""
         self._track(key, target).lane.expect(key, target)
 
     def watch_ended(self, key: Key, target: Target) -> None:
-        """Look out for a later execution of a run that ended without success, until `drop` or `watch`."""
+        """Watch for a later execution of a run that ended without success, until `drop` or `watch`."""
         track = self._track(key, target)
         track.polls.leave(key)
         track.lane.watch_ended(key, target)
@@ -77,22 +79,22 @@ class Tracker:
             self._tracks[place].lane.leave(key)
 
     def expects(self, key: Key) -> bool:
-        """Tell whether the next census will say what has become of a run."""
+        """Tell whether a run is left to the next census."""
         lane = self._lane_of(key)
         return lane is not None and key in lane.expected
 
     def outage(self, key: Key) -> Trouble | None:
-        """Return since when Temporal has been silent about an open run, once that is long."""
+        """Return the outage of Temporal that affects an open run, once it has lasted long."""
         lane = self._lane_of(key)
         return lane.outage if lane is not None and (key in lane.open or key in lane.expected) else None
 
     def slowed(self, place: Place) -> Verdict | None:
-        """Say that a server's limit slows the sweeps of a Temporal namespace, None if it does not."""
+        """Return why the sweeps of a Temporal namespace are slowed, or None if they are not."""
         track = self._tracks.get(place)
         return slowed(place, track.lane.pace) if track is not None else None
 
     def details(self) -> list[str]:
-        """Say what is not as usual, though the operator works."""
+        """Return the limitations of tracking, although the operator works."""
         return [verdict.message for place in self._tracks if (verdict := self.slowed(place)) is not None]
 
     def _lane_of(self, key: Key) -> Lane | None:
@@ -100,7 +102,7 @@ class Tracker:
         return self._tracks[place].lane if place is not None else None
 
     def _track(self, key: Key, target: Target) -> Track:
-        """Return the track that a run is on from now; whatever has ended on it begins again."""
+        """Return the track that a run is on from now on. Restart its tasks if one has ended."""
         place = target.place
         if self._place_of.get(key, place) != place:
             self.drop(key)

@@ -1,9 +1,9 @@
-"""Who leads: what a candidate does next about the Lease, and for how long it may believe that it leads.
+"""Leader election: what a candidate does next with the Lease, and for how long a leader may act.
 
-No two clocks are ever compared. A candidate waits until the Lease has stood still for its whole duration,
-measured on its own clock from when it first saw it like that; a leader believes for a shorter time, measured
-on its own clock from *before* it sent its last successful renewal. Whatever the network delays, the belief ends
-first, as long as no clock runs faster than another by more than duration / give_up.
+No two clocks are ever compared. A candidate waits until the Lease has not changed for its whole duration, measured on
+its own clock from when it first saw that version. A leader acts for a shorter time, measured on its own clock from
+*before* it sent its last successful renewal. Even if the network delays requests, the leader stops before another
+candidate takes over, as long as no clock runs faster than another by more than duration / give_up.
 """
 
 from dataclasses import dataclass, replace
@@ -12,14 +12,14 @@ from datetime import datetime
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """How leadership is timed, in seconds.
+    """The times of leader election, in seconds.
 
     Attributes:
-        duration: how long the Lease must stand still until another candidate may take it.
-        give_up: how long a leader believes after its last successful renewal was sent. The rest of the duration
-            is for requests that are on their way when it gives up, and for clocks that run at different rates.
-        renew_every: between two renewals.
-        look_every: between two looks of a standby; half of it before a renewal that failed is tried again.
+        duration: time for which the Lease must not change before another candidate may take it.
+        give_up: time for which a leader acts after it sent its last successful renewal. The rest of the duration
+            covers requests that are in flight when it gives up, and clocks that run at different rates.
+        renew_every: interval between renewals.
+        look_every: interval at which a standby reads the Lease. A failed renewal is retried after half of it.
     """
 
     duration: int = 8
@@ -33,13 +33,13 @@ TERMS = Terms()
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What a Lease says.
+    """The content of a Lease.
 
     Attributes:
-        holder: who leads; empty after a release.
-        duration: the holder's, in seconds.
-        transitions: how often the holder has changed.
-        version: the resource version that it was read with; empty for one that is yet to be created.
+        holder: the leader; empty after a release.
+        duration: the duration that the holder has set, in seconds.
+        transitions: the number of changes of the holder.
+        version: the resource version that was read; empty for a Lease that does not exist yet.
     """
 
     holder: str
@@ -55,8 +55,8 @@ class Sighting:
     """The Lease as a candidate last saw it.
 
     Attributes:
-        record: None if there is none.
-        free_at: when it may be taken from whoever holds it, by the candidate's own clock.
+        record: None if the Lease does not exist.
+        free_at: when the candidate may take it from its holder, on the candidate's own clock.
     """
 
     record: Record | None
@@ -65,21 +65,21 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Acquire:
-    """Write the record: it makes the candidate the leader."""
+    """Write the record, which makes the candidate the leader."""
 
     record: Record
 
 
 @dataclass(frozen=True)
 class Renew:
-    """Write the record: it keeps the candidate the leader."""
+    """Write the record, which keeps the candidate the leader."""
 
     record: Record
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Somebody else leads, as far as one can tell."""
+    """Another candidate leads, as far as this one can tell."""
 
     holder: str
 
@@ -88,31 +88,31 @@ Decision = Acquire | Renew | Wait
 
 
 def observe(before: Sighting | None, record: Record | None, *, now: float) -> Sighting:
-    """Take in a look at the Lease.
+    """Take in the Lease as it was read.
 
     Args:
-        before: the last sighting; None if this is the first look.
-        record: what was read.
-        now: the candidate's clock *after* the answer came: what was read was written before that.
+        before: the previous sighting; None for the first one.
+        record: the record that was read.
+        now: the candidate's clock *after* the response arrived: the record was written before that.
     """
     if before is not None and _same(before.record, record):
         return replace(before, record=record)
     if record is not None:
         return Sighting(record=record, free_at=now + record.duration if record.holder else now)
-    # Somebody deleted it. Whoever held it may still believe; only a first look has nobody to wait for.
+    # The Lease was deleted. Its former holder may still act. Only a first sighting has no holder to wait for.
     held_before = before.record if before is not None else None
     return Sighting(record=None, free_at=now + held_before.duration if held_before else now)
 
 
 def decide(seen: Sighting, *, me: str, now: float, wall: datetime, terms: Terms = TERMS) -> Decision:
-    """Decide what to do about the Lease as it was last seen.
+    """Decide what to do with the Lease as it was last seen.
 
     Args:
         seen: the last sighting.
         me: the candidate's name, which no other process ever has.
         now: the candidate's clock.
-        wall: the time that people read in the Lease; nothing is decided by it.
-        terms: how leadership is timed.
+        wall: the wall-clock time to write into the Lease, for people. No decision depends on it.
+        terms: the times of leader election.
     """
     record = seen.record
     if record is not None and record.holder == me:
@@ -132,7 +132,7 @@ def decide(seen: Sighting, *, me: str, now: float, wall: datetime, terms: Terms 
 
 
 def believed_until(sent: float, *, terms: Terms = TERMS) -> float:
-    """Return until when a candidate leads whose acquisition or renewal was sent then, and succeeded."""
+    """Return until when a candidate leads after a successful acquisition or renewal that was sent at this time."""
     return sent + terms.give_up
 
 
@@ -142,7 +142,7 @@ def released(record: Record, *, wall: datetime) -> Record:
 
 
 def _same(one: Record | None, other: Record | None) -> bool:
-    """Tell whether nobody has renewed; who edits the Lease's metadata changes its version, and renews nothing."""
+    """Tell whether nobody has renewed. An edit of the Lease's metadata changes its version, but renews nothing."""
     if one is None or other is None:
         return one is other
     return replace(one, version="") == replace(other, version="")

@@ -186,7 +186,7 @@ async def test_a_standby_that_cannot_read_the_lease_is_not_ready_and_reports_why
     lease.refusal = Denied("HTTP 403: leases is forbidden")
     standing_by = asyncio.create_task(candidate.acquire())
     await until(lambda: "HTTP 403" in candidate.standing[1], what="the read was refused", within=10)
-    assert candidate.standing == (False, "standby: no answer about the Lease: HTTP 403: leases is forbidden")
+    assert candidate.standing == (False, "standby: the request for the Lease failed: HTTP 403: leases is forbidden")
     lease.refusal, lease.record = None, Record(
         holder=OTHER, duration=8, acquired=NOON, renewed=NOON, transitions=0, version="0"
     )  # fmt: skip
