@@ -194,7 +194,7 @@ def leaders(networks: Sequence[Network], machines: Sequence[tuple[float, float]]
     return leading_at_steps
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(links=st.lists(networks, min_size=3, max_size=3), machines=st.lists(clocks, min_size=3, max_size=3))
 def test_no_two_candidates_ever_lead_at_the_same_time(links: list[Network], machines: list[tuple[float, float]]):
     leaders(links, machines, steps=400)

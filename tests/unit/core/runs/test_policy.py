@@ -88,7 +88,7 @@ def worlds(draw: st.DrawFn) -> RunWorld:
     )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(run=runs(), world=worlds(), seconds=st.sampled_from([1, 61, 121]))
 def test_every_combination_of_a_run_and_its_observations_has_a_plan(run: Run, world: RunWorld, seconds: int):
     now = NOON + timedelta(seconds=seconds)

@@ -221,7 +221,7 @@ def after(spec: dict[str, Any], steps: list[str]) -> list[State]:
     return states
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(spec=RUNS, steps=STEPS)
 def test_every_plan_settles_and_every_written_status_satisfies_the_contract(spec: dict[str, Any], steps: list[str]):
     for state in after(spec, steps):
@@ -230,7 +230,7 @@ def test_every_plan_settles_and_every_written_status_satisfies_the_contract(spec
             assert again.announcements == () or again.status == state.run.status
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(spec=RUNS, steps=STEPS)
 def test_a_terminal_state_changes_only_after_a_retry_a_reset_or_a_wiped_status(spec: dict[str, Any], steps: list[str]):
     asking = {"retry", "reset", "status wiped"}
@@ -243,7 +243,7 @@ def test_a_terminal_state_changes_only_after_a_retry_a_reset_or_a_wiped_status(s
             assert then.run.status.state == Reason.COMPLETED
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(spec=RUNS, steps=STEPS)
 def test_a_run_has_the_finalizer_while_its_workflow_is_open_and_loses_it_once_terminal(
     spec: dict[str, Any], steps: list[str]
@@ -257,7 +257,7 @@ def test_a_run_has_the_finalizer_while_its_workflow_is_open_and_loses_it_once_te
             assert FINALIZER not in state.run.finalizers or waiting or state.run.deleted
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(spec=RUNS, steps=STEPS)
 def test_every_reachable_run_can_still_end_or_be_deleted(spec: dict[str, Any], steps: list[str]):
     """After any history: all dependencies return, the run is resumed, its workflow completes; then the run ends too."""
@@ -277,7 +277,7 @@ def test_every_reachable_run_can_still_end_or_be_deleted(spec: dict[str, Any], s
     assert state.gone or state.run.status.state in TERMINAL
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(spec=RUNS, steps=STEPS, policy=st.sampled_from([*DeletionPolicy]))
 def test_a_deleted_run_is_gone_within_a_bounded_time(spec: dict[str, Any], steps: list[str], policy: DeletionPolicy):
     state = after({**spec, "deletionPolicy": policy}, steps)[-1]
