@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
-from dev.cluster import images
+from dev.cluster import images, loading
 from dev.cluster.cluster import PARTS, Cluster
 from dev.cluster.layout import ClusterError, cache_dir
 
@@ -77,6 +77,19 @@ class ExternalCluster(Cluster):
         )
         raise ClusterError(
             f"give your cluster the images, or push them to its registry:\n{commands}\nthen set {variables}"
+        )
+
+    def load(self, image: str) -> str:
+        """Leave it to the tools of that cluster.
+
+        Raises:
+            ClusterError: always; says how it is done there.
+        """
+        reference = loading.pod_reference(image)
+        raise ClusterError(
+            f"{MODE}=kubeconfig: push {reference} to your cluster's registry, or load it with: "
+            f"kind load docker-image {reference}    # or: k3d image import {reference}; for an image of buildah's "
+            f"first: buildah push {reference} docker-daemon:{reference}"
         )
 
     def _archive(self, target: str) -> tuple[str, Path]:
