@@ -21,7 +21,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--name", default="demo", help="which cluster (default: demo)")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--audit", action="store_true", help="write the API server's audit log")
-    parser.add_argument("--image", default="", help="with load: which image of buildah's or docker's")
+    parser.add_argument("--image", default="", help="with load: the image, from buildah's or docker's storage")
     parser.add_argument("--all", action="store_true", help="with down: every cluster")
     return parser.parse_args()
 

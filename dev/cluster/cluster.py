@@ -146,7 +146,7 @@ class Cluster:
         return references
 
     def load(self, image: str) -> str:
-        """Load an image from buildah or docker, in place of one of the same name; return the name that pods use."""
+        """Load an image from buildah or docker, replacing one of the same name; return the name that pods use."""
         return loading.load(self.state, image, say=self._say)
 
     def image_on_worker(self, context: Path, *, name: str) -> str:

@@ -80,16 +80,16 @@ class ExternalCluster(Cluster):
         )
 
     def load(self, image: str) -> str:
-        """Leave it to the tools of that cluster.
+        """Refuse: each kind of cluster has its own way to load an image.
 
         Raises:
-            ClusterError: always; says how it is done there.
+            ClusterError: always; names the ways.
         """
         reference = loading.pod_reference(image)
         raise ClusterError(
-            f"{MODE}=kubeconfig: push {reference} to your cluster's registry, or load it with: "
-            f"kind load docker-image {reference}    # or: k3d image import {reference}; for an image of buildah's "
-            f"first: buildah push {reference} docker-daemon:{reference}"
+            f"{MODE}=kubeconfig: push {reference} to your cluster's registry, or run: "
+            f"kind load docker-image {reference} (k3d: k3d image import {reference}); "
+            f"if buildah built it, first run: buildah push {reference} docker-daemon:{reference}"
         )
 
     def _archive(self, target: str) -> tuple[str, Path]:

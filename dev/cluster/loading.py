@@ -1,7 +1,7 @@
-"""`make load`: an image of buildah's or docker's storage, put into the node's containerd under the name that pods use.
+"""`make load`: an image from buildah's or docker's storage into the node's containerd, under the name that pods use.
 
 The tags of the project's own images follow their content, so those are loaded once (images.py). Here the
-tag is the user's: an image that was built again replaces the one before it.
+user chooses the tag: an image that was built again replaces the earlier one.
 """
 
 import re
@@ -27,14 +27,14 @@ def pod_reference(image: str) -> str:
     """Return the full name that containerd looks for when a pod names this image.
 
     Raises:
-        ClusterError: no image was named, or the name is none that a build can have.
+        ClusterError: no image is given, or its name is not valid.
     """
     if not image:
         raise ClusterError("no image given; run: make load IMAGE=localhost/ledger-worker:1")
     parts = _REFERENCE.fullmatch(image)
     if parts is None:
         raise ClusterError(
-            f"{image!r} is no image name; use <registry>/<name>:<tag>, such as localhost/ledger-worker:1"
+            f"{image!r} is not a valid image name; use <registry>/<name>:<tag>, such as localhost/ledger-worker:1"
         )
     domain, path = parts["domain"] or "docker.io", parts["path"]
     domain = "docker.io" if domain == "index.docker.io" else domain
@@ -60,24 +60,26 @@ def load(state: State, image: str, *, say: Callable[[str], Any] = print) -> str:
     after = digest_on_node(state, reference)
     if after is None:
         raise ClusterError(f"containerd took the archive of {image}, but has no {reference}; see its log")
-    news = "" if before in (None, after) else "; it replaces the one before, which running pods keep until they restart"
+    news = (
+        "" if before in (None, after) else "; it replaces the earlier image, which running pods keep until they restart"
+    )
     say(f"loaded {reference} from {source}{news}")
     if reference.endswith(":latest"):
-        say("pods pull the tag latest anew; set their imagePullPolicy to IfNotPresent, or use another tag")
+        say("by default pods pull the tag latest again; set imagePullPolicy: IfNotPresent, or use another tag")
     return reference
 
 
 def digest_on_node(state: State, reference: str) -> str | None:
-    """Return the digest that a name stands for in the node's containerd; None if there is no such name."""
+    """Return the digest of an image in the node's containerd; None if it is not there."""
     listing = enter(state, "ctr", "-n", "k8s.io", "images", "ls", f"name=={reference}").stdout.decode()
     rows = [line.split() for line in listing.splitlines()]
     return next((row[2] for row in rows if row and row[0] == reference), None)
 
 
 def export(image: str, archive: Path) -> str:
-    """Write an image to an archive, under the name that pods use; return who had it.
+    """Write an image to an archive, under the name that pods use; return where it was.
 
-    A name without a registry is docker.io's to docker and to pods, but buildah builds it as localhost's.
+    A name without a registry means docker.io to docker and to pods, but localhost to buildah.
 
     Raises:
         ClusterError: neither buildah nor docker has it.

@@ -13,7 +13,7 @@ from dev.cluster.model_requests import text_of
 
 MODEL = "tool-caller"
 _ITEMS, _LENGTH = 20, 200
-"""Items of a message that count, and characters of an item or of a result."""
+"""Most items of a message, and most characters of an item or a result."""
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 _SENTENCE_END = re.compile(r"[.!?](?:\s|$)")
 _SEPARATOR = re.compile(r"[,;]|\band\b")

@@ -1,4 +1,4 @@
-"""`make load`: pods get the image that was built last under a name."""
+"""`make load`: pods get the image that was built last under a name, and an unknown image is an error."""
 
 import subprocess
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ async def image_of_a_pod(site: Site, name: str) -> str:
     return str(site.get("pod", name)["status"]["containerStatuses"][0]["imageID"])
 
 
-async def test_an_image_that_was_built_again_replaces_the_one_before(site: Site, cluster: Cluster, image: Path):
+async def test_an_image_that_was_built_again_replaces_the_earlier_one(site: Site, cluster: Cluster, image: Path):
     build(image, "one")
     assert cluster.load(NAME) == NAME
     assert cluster.load(NAME) == NAME
@@ -45,6 +45,6 @@ async def test_an_image_that_was_built_again_replaces_the_one_before(site: Site,
     assert site.get("pod", "first")["status"]["phase"] == "Running"
 
 
-async def test_an_image_that_was_never_built_is_named(cluster: Cluster):
+async def test_an_image_that_was_never_built_is_an_error(cluster: Cluster):
     with pytest.raises(ClusterError, match="localhost/never-built:1 is not in buildah's storage"):
         cluster.load("localhost/never-built:1")

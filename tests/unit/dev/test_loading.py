@@ -1,4 +1,4 @@
-"""`make load`: the name that pods use, whose image is taken, and what is said when there is none."""
+"""`make load`: the name that pods use, the storage that goes first, and the errors."""
 
 import os
 import subprocess
@@ -72,8 +72,8 @@ def test_an_image_gets_the_name_that_containerd_looks_for(image: str, reference:
 
 
 @pytest.mark.parametrize("image", ["-x", "a b", "A:1", "a:", "a//b", "a:1\n", "../a", "a@sha256:" + "0" * 64, "a;b"])
-def test_a_name_that_no_build_can_have_is_refused(image: str):
-    with pytest.raises(ClusterError, match="is no image name; use"):
+def test_a_name_that_is_not_valid_is_refused(image: str):
+    with pytest.raises(ClusterError, match="is not a valid image name; use"):
         loading.pod_reference(image)
 
 
@@ -107,7 +107,7 @@ def test_dockers_image_is_taken_where_buildah_has_none(programs: Path, tmp_path:
         ("Cannot connect\nto the daemon", "docker: Cannot connect to the daemon"),
     ],
 )
-def test_an_image_that_nobody_has_is_named_with_the_command_that_builds_it(
+def test_an_image_that_was_never_built_is_an_error_with_the_command_that_builds_it(
     programs: Path, tmp_path: Path, answer: str | None, words: str
 ):
     buildah(programs)
@@ -121,13 +121,13 @@ def test_an_image_that_nobody_has_is_named_with_the_command_that_builds_it(
     assert "\n" not in message
 
 
-def test_a_cluster_that_runs_no_pods_is_named_with_the_command_that_starts_it():
+def test_a_cluster_that_runs_no_pods_is_an_error_with_the_command_that_starts_it():
     with pytest.raises(ClusterError, match=r"cluster 'other' runs no pods; start it with: make up NAME=other"):
         loading.load(State("other"), IMAGE)
     assert not State("other").dir.exists()
 
 
-def test_a_cluster_of_the_users_own_is_loaded_by_its_own_tools(monkeypatch: pytest.MonkeyPatch):
+def test_on_the_users_own_cluster_the_error_names_the_tools_that_load(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DURAFLEET_CLUSTER", "kubeconfig")
     with pytest.raises(ClusterError) as error:
         choose_cluster("demo").load(IMAGE)
@@ -143,7 +143,7 @@ def test_a_cluster_of_the_users_own_is_loaded_by_its_own_tools(monkeypatch: pyte
     [
         ((), "no image given; run: make load IMAGE=localhost/ledger-worker:1"),
         (("--image", ""), "no image given; run: make load IMAGE=localhost/ledger-worker:1"),
-        (("--image", "A B"), "'A B' is no image name"),
+        (("--image", "A B"), "'A B' is not a valid image name"),
         (("--image", IMAGE, "--name", "other"), "cluster 'other' runs no pods; start it with: make up NAME=other"),
     ],
 )

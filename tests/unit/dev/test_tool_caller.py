@@ -1,4 +1,4 @@
-"""The demo's model that calls tools by rule: what it calls, what it answers, and that nothing odd upsets it."""
+"""The demo's model that calls tools by rule: what it calls, what it answers, and how it takes odd requests."""
 
 import json
 from collections.abc import Iterator

@@ -54,7 +54,7 @@ def call(port: int, method: str, path: str, *, body: bytes = b"", **headers: str
 
 
 def post(port: int, effect: object, key: str) -> tuple[int, Any]:
-    body = json.dumps({"effect": effect, "key": "not believed"}).encode()
+    body = json.dumps({"effect": effect, "key": "ignored"}).encode()
     return call(port, "POST", "/effects", body=body, Content_Length=str(len(body)), Idempotency_Key=key)
 
 
@@ -119,7 +119,7 @@ def test_what_a_client_sends_stays_in_one_line_of_the_log(port: int, capsys: pyt
     assert line == 'recorded "a\\"\\nrecorded \\"b\\u001b[31m" "k"'
 
 
-def test_a_client_that_sends_too_little_is_let_down_and_others_are_served(port: int):
+def test_a_client_that_sends_too_little_is_disconnected_and_others_are_served(port: int):
     slow = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     slow.putrequest("POST", "/effects")
     slow.putheader("Content-Length", "100")
