@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.bin:$(CURDIR)/.venv/bin:$(PATH)
 PYTHON := .venv/bin/python
 NAME ?= demo
 
-.PHONY: help setup demo up env status down images lint format test test-unit test-integration test-e2e bench generate clean
+.PHONY: help setup demo up env status down images load lint format test test-unit test-integration test-e2e bench generate clean
 
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -28,6 +28,9 @@ down: ## Stop the local cluster and delete everything except the caches
 
 images: setup ## Build the images and load them into the local cluster
 	@$(PYTHON) -m dev.cluster images --name $(NAME)
+
+load: setup ## Load an image that buildah or docker built: IMAGE=<reference>
+	@$(PYTHON) -m dev.cluster load --image "$(IMAGE)" --name $(NAME)
 
 lint: setup ## Check format, lint rules, types and import layers
 	ruff format --check . && ruff check .

@@ -135,6 +135,7 @@ def say_where(cluster: Cluster, workflow: str) -> None:
         f"kubectl -n {NAMESPACE} describe agentrun {RUN}",
         f"temporal workflow show --workflow-id {workflow}",
         *([] if isinstance(cluster, ExternalCluster) else [f"{cluster.temporal.ui}    # Temporal's UI"]),
+        "examples/custom-tools/README.md                      # next: an agent that calls your tools",
         "make down                                            # leaves nothing but the caches",
     ):
         say(line)

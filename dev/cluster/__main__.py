@@ -1,4 +1,4 @@
-"""Commands of the local cluster: up, env, status, down, images. See `python -m dev.cluster --help`."""
+"""Commands of the local cluster: up, env, status, down, images, load. See `python -m dev.cluster --help`."""
 
 import argparse
 import shlex
@@ -17,10 +17,11 @@ def say(text: str) -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dev.cluster", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("verb", choices=["up", "env", "status", "down", "images"])
+    parser.add_argument("verb", choices=["up", "env", "status", "down", "images", "load"])
     parser.add_argument("--name", default="demo", help="which cluster (default: demo)")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--audit", action="store_true", help="write the API server's audit log")
+    parser.add_argument("--image", default="", help="with load: the image, from buildah's or docker's storage")
     parser.add_argument("--all", action="store_true", help="with down: every cluster")
     return parser.parse_args()
 
@@ -61,6 +62,8 @@ def main() -> int:
         case "images":
             for reference in cluster.images().values():
                 print(reference)
+        case "load":
+            print(cluster.load(options.image))
         case "down":
             if type(cluster) is Cluster:
                 down(all_clusters() if options.all else [options.name])

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dev.cluster import images
+from dev.cluster import images, loading
 from dev.cluster.api import accounts_work, api_serves, grant_dns, node_is_ready, publish
 from dev.cluster.components import write_configuration
 from dev.cluster.host import (
@@ -144,6 +144,10 @@ class Cluster:
             images.load(self.state, references[target])
         self.state.save(images=references)
         return references
+
+    def load(self, image: str) -> str:
+        """Load an image from buildah or docker, replacing one of the same name; return the name that pods use."""
+        return loading.load(self.state, image, say=self._say)
 
     def image_on_worker(self, context: Path, *, name: str) -> str:
         """Build and load an image FROM the worker image; return its reference."""

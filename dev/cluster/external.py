@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
-from dev.cluster import images
+from dev.cluster import images, loading
 from dev.cluster.cluster import PARTS, Cluster
 from dev.cluster.layout import ClusterError, cache_dir
 
@@ -78,6 +78,19 @@ class ExternalCluster(Cluster):
         )
         raise ClusterError(
             f"load the images into your cluster, or push them to its registry:\n{commands}\nthen set {variables}"
+        )
+
+    def load(self, image: str) -> str:
+        """Refuse: each kind of cluster has its own way to load an image.
+
+        Raises:
+            ClusterError: always; names the ways.
+        """
+        reference = loading.pod_reference(image)
+        raise ClusterError(
+            f"{MODE}=kubeconfig: push {reference} to your cluster's registry, or run: "
+            f"kind load docker-image {reference} (k3d: k3d image import {reference}); "
+            f"if buildah built it, first run: buildah push {reference} docker-daemon:{reference}"
         )
 
     def _archive(self, target: str) -> tuple[str, Path]:

@@ -59,7 +59,7 @@ def build(
     Raises:
         ClusterError: buildah failed, with the end of its output.
     """
-    if _run("buildah", "inspect", "--type", "image", name, check=False).returncode == 0:
+    if exists(name):
         return name
     say(f"building image {name}")
     started = time.monotonic()
@@ -78,7 +78,7 @@ def base_image(*, say: Any = print) -> str:
     """Return the base image: pulled where a registry answers, else a stand-in from Debian's packages."""
     wanted = str(versions()["toolchain"]["base_image"])
     for name in (wanted, f"docker.io/library/{wanted}", f"localhost/{wanted}"):
-        if _run("buildah", "inspect", "--type", "image", name, check=False).returncode == 0:
+        if exists(name):
             return name
     if _run("timeout", "20", "buildah", "pull", "--quiet", f"docker.io/library/{wanted}", check=False).returncode == 0:
         return f"docker.io/library/{wanted}"
@@ -147,9 +147,14 @@ def load(state: State, name: str) -> None:
     archive.unlink()
 
 
-def export(name: str, archive: Path) -> None:
-    """Write an image to an archive that containerd, kind and k3d read."""
-    _run("buildah", "push", "--quiet", name, f"docker-archive:{archive}:{name}")
+def exists(name: str) -> bool:
+    """Whether buildah's storage has an image."""
+    return _run("buildah", "inspect", "--type", "image", name, check=False).returncode == 0
+
+
+def export(name: str, archive: Path, *, under: str | None = None) -> None:
+    """Write an image to an archive that containerd, kind and k3d read, under its name or another."""
+    _run("buildah", "push", "--quiet", name, f"docker-archive:{archive}:{under or name}")
 
 
 def load_archive(state: State, archive: Path) -> None:

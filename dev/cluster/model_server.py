@@ -9,12 +9,18 @@ A step may have `tools`, `text` (without it the model really answers), `sleep` (
 HTTP statuses of the first attempts at that step, such as [429, 500]. The key "bad-key" is refused
 with 401, any other is taken.
 
-With --upstream it answers nothing itself: it passes every call on to another OpenAI-compatible API, key
-and all. Pods of the local cluster reach this machine and nothing beyond it; so they reach that API too.
+A second model, "tool-caller", is no language model: it calls the tools that the request offers, by rule
+(tool_caller.py).
+
+With --upstream only "tool-caller" is answered here: every other call goes on to another OpenAI-compatible
+API, including the key. Pods of the local cluster reach this machine and nothing beyond it; so they reach
+that API too.
 """
 
 import argparse
 import asyncio
+import contextlib
+import hashlib
 import importlib.util
 import json
 import time
@@ -30,7 +36,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-MODEL = "smollm2-135m-instruct"
+from dev.cluster import tool_caller
+from dev.cluster.model_requests import MODEL, read_body, read_step, text_of
+
 BAD_KEY = "bad-key"
 _CONTEXT, _ANSWER = 2048, 48
 """Tokens of the context, and of an answer."""
@@ -52,34 +60,10 @@ class LanguageModel:
 
     async def answer(self, messages: list[dict[str, Any]]) -> str:
         """Continue a conversation."""
-        turns = [f"<|im_start|>{m['role']}\n{_text(m)}<|im_end|>\n" for m in messages]
+        turns = [f"<|im_start|>{m['role']}\n{text_of(m)}<|im_end|>\n" for m in messages]
         prompt = "".join(turns)[-3 * _CONTEXT :] + "<|im_start|>assistant\n"
         async with self._turn:
             return str(await asyncio.to_thread(self._llm, prompt)).strip()
-
-
-def _text(message: dict[str, Any]) -> str:
-    content = message.get("content") or ""
-    if isinstance(content, list):
-        return " ".join(part.get("text", "") for part in content if isinstance(part, dict))
-    return str(content)
-
-
-def read_step(messages: list[dict[str, Any]]) -> tuple[dict[str, Any], str]:
-    """Return the scripted step that comes next, and a name for it; an empty step without a script."""
-    script: list[dict[str, Any]] = []
-    source, answered = "", 0
-    for message in messages:
-        text = _text(message)
-        if message["role"] == "user" and '"script"' in text:
-            try:
-                script, source, answered = json.loads(text)["script"], text, 0
-            except (ValueError, KeyError, TypeError):
-                continue
-        elif message["role"] == "assistant":
-            answered += 1
-    step = script[min(answered, len(script) - 1)] if script else {}
-    return step, f"{source}#{answered}"
 
 
 class Server:
@@ -99,14 +83,22 @@ class Server:
         )
 
     async def models(self, _: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "local"}]})
+        names = (MODEL, tool_caller.MODEL)
+        return JSONResponse(
+            {"object": "list", "data": [{"id": n, "object": "model", "owned_by": "local"} for n in names]}
+        )
 
     async def complete(self, request: Request) -> Response:
         key = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
         if key in ("", BAD_KEY):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
-        body = await request.json()
+        try:
+            body = read_body(await request.body())
+        except ValueError as error:
+            return _error(400, f"Invalid request: {error}.", "invalid_request_error")
         step, name = read_step(body["messages"])
+        if not step and body.get("model") == tool_caller.MODEL:
+            step = tool_caller.next_step(body)
         self._asked[name] += 1
         await asyncio.sleep(step.get("sleep", 0))
         statuses = step.get("status", [])
@@ -115,14 +107,16 @@ class Server:
         text = step.get("text")
         if text is None and not step.get("tools"):
             text = await self._model.answer(body["messages"]) if self._model else "(no model was loaded)"
-        return JSONResponse(_completion(body, text, step.get("tools", []), name))
+        completion = _completion(body, text, step.get("tools", []), name)
+        return Response(json.dumps(completion), media_type="application/json")  # ASCII: takes odd Unicode too
 
 
 class Relay:
-    """Passes calls on to another API."""
+    """Passes calls on to another API, except those of the model that only this server has."""
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream.rstrip("/")
+        self._own = Server(None)
 
     def app(self) -> Starlette:
         return Starlette(
@@ -134,6 +128,9 @@ class Relay:
 
     async def relay(self, request: Request) -> Response:
         body = await request.body()
+        with contextlib.suppress(ValueError):
+            if read_body(body).get("model") == tool_caller.MODEL:
+                return await self._own.complete(request)
         call = urllib.request.Request(
             f"{self._upstream}/{request.path_params['path']}",
             data=body or None,
@@ -159,7 +156,7 @@ def _completion(body: dict[str, Any], text: str | None, tools: list[dict[str, An
     if tools:
         message["tool_calls"] = [
             {
-                "id": f"call_{abs(hash((name, number))):x}",
+                "id": f"call_{hashlib.sha256(f'{name}/{number}'.encode(errors='replace')).hexdigest()[:16]}",
                 "type": "function",
                 "function": {"name": tool["name"], "arguments": json.dumps(tool.get("args", {}))},
             }

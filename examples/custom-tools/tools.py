@@ -1,4 +1,4 @@
-"""Tools of one's own: plain Python functions. Their signatures and docstrings are what the model sees."""
+"""Custom tools: plain Python functions. Their signatures and docstrings are what the model sees."""
 
 import json
 import os

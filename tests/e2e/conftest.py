@@ -43,9 +43,3 @@ def site(cluster: Cluster) -> Iterator[Site]:
 def tools_image(cluster: Cluster) -> str:
     """The image of examples/custom-tools."""
     return cluster.image_on_worker(ROOT / "examples/custom-tools", name="ledger-worker")
-
-
-@pytest.fixture(scope="session")
-def orders_image(cluster: Cluster) -> str:
-    """The image of examples/byo-worker."""
-    return cluster.image_on_worker(ROOT / "examples/byo-worker", name="order-worker")

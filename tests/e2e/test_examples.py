@@ -1,19 +1,19 @@
-"""Every example works as its README says."""
+"""Every example works as its README says: its commands and its manifests, as they stand."""
 
 import json
 
 import yaml
 
 from dev.cluster import Cluster
-from dev.cluster.layout import ROOT
+from tests.support import readme
 from tests.support.ledger import ledger
+from tests.support.readme import EXAMPLES
 from tests.support.site import Site, script
-
-EXAMPLES = ROOT / "examples"
 
 
 async def test_the_quickstart_is_answered_by_the_language_model(site: Site):
-    site.kubectl("apply", "-f", str(EXAMPLES / "quickstart"))
+    for block in readme.blocks("quickstart"):
+        readme.run(site, block)
     status = await site.until_state("hello", "Completed")
     assert status["result"]["preview"]
     assert status["progress"]["usage"]["requests"] == 1
@@ -22,12 +22,34 @@ async def test_the_quickstart_is_answered_by_the_language_model(site: Site):
     await site.until_condition("agentworker", "assistant", "Ready", "Available")
 
 
+async def test_custom_tools_record_each_effect_exactly_once(site: Site):
+    site.cluster.kubectl("label", "namespace", site.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    readme.follow(site, "custom-tools")
+    status = site.status("three-effects")
+    assert status["result"]["preview"] == "I made 3 tool calls: recorded opened, recorded paid, recorded shipped."
+    assert status["progress"]["lastTool"] == "record_effect"
+    assert status["progress"]["usage"]["toolCalls"] == 3
+    entries = entries_of(site)
+    assert sorted(entry["effect"] for entry in entries) == ["opened", "paid", "refunded", "returned", "shipped"]
+    assert all(entry["key"].startswith(f"agent-run/{site.namespace}/") for entry in entries)
+    assert [entry["repeats"] for entry in entries] == [0] * 5
+    logged = site.kubectl("logs", "deployment/ledger").splitlines()
+    assert sorted(line.split()[:2] for line in logged) == sorted(
+        ["recorded", json.dumps(entry["effect"])] for entry in entries
+    )
+
+
+def entries_of(site: Site) -> list[dict[str, object]]:
+    """Return what the example's ledger holds."""
+    path = f"/api/v1/namespaces/{site.namespace}/services/ledger/proxy/effects"
+    return list(json.loads(site.cluster.kubectl("get", "--raw", path)))
+
+
 async def test_a_worker_with_its_own_tools_calls_them(site: Site, cluster: Cluster, tools_image: str):
     with ledger(cluster.host_address) as book:
-        worker = yaml.safe_load((EXAMPLES / "custom-tools/agentworker.yaml").read_text())["spec"]
-        worker["agents"][0]["baseURL"] = "http://model.models:8080/v1"
-        worker["env"] = [{"name": "LEDGER_URL", "value": book.url}, {"name": "OPENAI_API_KEY", "value": "local"}]
-        site.apply("AgentWorker", "ledger", {**worker, "image": tools_image})
+        worker = yaml.safe_load((EXAMPLES / "custom-tools/agentworker.yaml").read_text())
+        spec = {**worker["spec"], "image": tools_image, "env": [{"name": "LEDGER_URL", "value": book.url}]}
+        site.apply("AgentWorker", worker["metadata"]["name"], spec)
         run = yaml.safe_load((EXAMPLES / "custom-tools/agentrun.yaml").read_text())["spec"]
         calls = [{"tools": [{"name": "record_effect", "args": {"effect": what}}]} for what in ("opened", "paid")]
         site.apply("AgentRun", "three-effects", {**run, "input": script(*calls, {"text": "recorded"})})
@@ -36,12 +58,10 @@ async def test_a_worker_with_its_own_tools_calls_them(site: Site, cluster: Clust
     assert status["result"]["preview"] == "recorded"
 
 
-async def test_a_worker_with_its_own_workflow_runs_it(site: Site, orders_image: str):
-    worker = yaml.safe_load((EXAMPLES / "byo-worker/agentworker.yaml").read_text())["spec"]
-    site.apply("AgentWorker", "orders", {**worker, "image": orders_image})
-    run = yaml.safe_load((EXAMPLES / "byo-worker/agentrun.yaml").read_text())["spec"]
-    run["input"]["wait_seconds"] = 1
-    site.apply("AgentRun", "follow-up-a17", run)
-    status = await site.until_state("follow-up-a17", "Completed")
-    assert status["workflow"]["type"] == "OrderFollowUp"
-    assert json.dumps(status["result"])
+async def test_a_worker_with_its_own_workflow_runs_it(site: Site):
+    readme.follow(site, "byo-worker")
+    for run, note in (("a17", "reminded the customer of order A-17"), ("a18", "order A-18 was paid")):
+        status = site.status(f"follow-up-{run}")
+        assert status["state"] == "Completed"
+        assert status["workflow"]["type"] == "OrderFollowUp"
+        assert json.loads(status["result"]["preview"]) == {"parcels": 3, "note": note}

@@ -9,7 +9,8 @@ from starlette.testclient import TestClient
 
 from dev.cluster import images
 from dev.cluster.layout import ClusterError, Network, State, choose_network
-from dev.cluster.model_server import BAD_KEY, Server, read_step
+from dev.cluster.model_requests import read_step
+from dev.cluster.model_server import BAD_KEY, Server
 from dev.cluster.toolchain import Tool
 
 
