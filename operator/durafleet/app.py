@@ -131,7 +131,7 @@ class App:
             return
         for task in done:
             task.result()
-        raise DurafleetError("the watch ended by itself")
+        raise DurafleetError("the watch ended unexpectedly")
 
     def _scope(self) -> str:
         names = ", ".join(self.settings.watch_namespaces) or "all namespaces"
@@ -173,7 +173,8 @@ class App:
         said = False
         while missing := await self._missing_crds():
             if not said:
-                logger.error("not served by this cluster: %s; install the chart durafleet-crds", ", ".join(missing))
+                names = ", ".join(missing)
+                logger.error("the API server does not serve the resources %s; install the chart durafleet-crds", names)
                 said = True
             await asyncio.sleep(2)
 

@@ -51,8 +51,13 @@ def verdict_of(error: DurafleetError, target: Target) -> Verdict:
             f"--namespace {target.namespace}) or correct the connection's namespace.",
         )
     if isinstance(error, Denied):
-        return Verdict(Reason.ACCESS_DENIED, f"{place}: {error}")
+        return Verdict(
+            Reason.ACCESS_DENIED,
+            f"{place} denied access: {str(error).rstrip('.')}. Grant the operator access to namespace "
+            f"{target.namespace!r}.",
+        )
     return Verdict(
         Reason.TEMPORAL_UNAVAILABLE,
-        f"{place} cannot be used now: {error}. It is tried again; if this lasts, check the address and the network.",
+        f"{place} cannot be used now: {str(error).rstrip('.')}. The operator retries; if this lasts, check the address "
+        "and the network.",
     )

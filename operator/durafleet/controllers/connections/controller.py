@@ -79,6 +79,6 @@ class ConnectionController:
         words = f"Temporal {link.server_version or ''} at {target.address} serves namespace {target.namespace!r}."
         if link.advice is not None:
             words += (
-                f" Progress is not indexed, because its search attributes are missing; register them: {link.advice}"
+                f" Progress is not indexed, because the search attributes are missing. Register them: {link.advice}"
             )
         return Check(Verdict(Reason.REACHABLE, words), link.server_version)

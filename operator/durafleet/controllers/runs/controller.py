@@ -128,7 +128,7 @@ class RunController:
                 continue
             if _ends_the_visit(plan):
                 return None
-        raise RuntimeError(f"AgentRun {key}: the plan did not settle in {STEPS} steps")
+        raise RuntimeError(f"AgentRun {key}: the plan still has actions after {STEPS} steps")
 
     def _surroundings(self, run: Run, memory: Memory, trouble: Trouble | None) -> RunWorld:
         worker = self._world.workers.get((run.namespace, run.spec.worker_ref.name))

@@ -56,7 +56,11 @@ def take_trouble(memory: Memory, raised: TemporalTrouble, *, now: datetime) -> t
     if passing:
         failure = error if isinstance(error, Unavailable) else Unavailable(str(error))
         return Trouble(verdict_of(error, target), memory.trouble_since), failure
-    verdict = Verdict(Reason.START_REJECTED, f"Temporal refused to start the workflow: {error}")
+    verdict = Verdict(
+        Reason.START_REJECTED,
+        f"Temporal refused to start the workflow: {str(error).rstrip('.')}. Correct the cause, then change "
+        "spec.retry.token or create a new AgentRun.",
+    )
     return Trouble(verdict, memory.trouble_since, final=True), None
 
 

@@ -58,9 +58,9 @@ async def _try(look: Callable[[str | None], Awaitable[None]], namespaces: Sequen
         for namespace in namespaces or (None,):
             await look(namespace)
     except DurafleetError as error:
-        logger.warning("a look for new runs failed; the watches will see to it: %s", error)
+        logger.warning("listing the new AgentRuns failed; the watches deliver them later: %s", error)
     except Exception:  # nor must a bug in what only makes haste keep the watches from beginning
-        logger.exception("a look for new runs broke; the watches will see to it")
+        logger.exception("listing the new AgentRuns failed unexpectedly; the watches deliver them later")
 
 
 async def _look(world: World, runs: RunController, namespace: str | None, shard: Shard) -> None:

@@ -110,7 +110,7 @@ class WorkerController:
             if not plan.actions and (plan.status is None or plan.status == worker.status):
                 return plan.requeue
             await self._carry_out(worker, memory, plan)
-        raise RuntimeError(f"AgentWorker {key}: the plan did not settle in {STEPS} steps")
+        raise RuntimeError(f"AgentWorker {key}: the plan still has actions after {STEPS} steps")
 
     async def _surroundings(self, worker: Worker, memory: Memory) -> WorkerWorld:
         name = worker.spec.connection_ref.name if worker.spec.connection_ref else None
@@ -188,7 +188,7 @@ class WorkerController:
                     await delete(self._world.kube, OWNED[kind], worker.namespace, name)
                     memory.agents_exist, memory.agents = False, None
                 case _:
-                    raise TypeError(f"no AgentWorker can ask for {action!r}")
+                    raise TypeError(f"unknown action of an AgentWorker's plan: {action!r}")
         if not plan.actions and plan.status is not None:
             try:
                 before = worker.status.wire()

@@ -12,7 +12,7 @@ OPERATOR_IDENTITY = "durafleet-operator"
 """What the identity begins with under which the operator speaks to Temporal."""
 _NOT_PAUSABLE = Verdict(
     Reason.SUSPEND_UNSUPPORTED,
-    "spec.suspend is true, but this Temporal server cannot pause workflows, so the run goes on; enable "
+    "spec.suspend is true, but this Temporal server cannot pause workflows, so the run continues. Enable "
     "frontend.WorkflowPauseEnabled in the server's dynamic configuration, or stop the run with spec.stop.",
 )
 

@@ -69,8 +69,8 @@ def _closing_words(execution: Execution, *, by_spec: bool) -> str:
             return f"The workflow completed{took}."
         case ExecutionStatus.TIMED_OUT:
             return (
-                f"The workflow timed out{took}. Change spec.retry.token to give it as long again, or raise the "
-                "AgentWorker's spec.timeouts.workflow for later runs."
+                f"The workflow timed out{took}. Change spec.retry.token to retry it with the same timeout, or raise "
+                "the AgentWorker's spec.timeouts.workflow for later runs."
             )
         case ExecutionStatus.CANCELED:
             return f"The workflow was cancelled{took}{' by spec.stop' if by_spec else ' from outside this AgentRun'}."
@@ -95,8 +95,8 @@ def vanished(run: Run, *, now: datetime) -> RunPlan:
     """The workflow was started, and Temporal no longer knows it."""
     verdict = Verdict(
         Reason.TERMINATED,
-        "Temporal no longer knows this run's workflow: it was deleted, or its retention ended before the operator "
-        "read how it closed. Change spec.retry.token to run it again from its start.",
+        "This run's workflow no longer exists in Temporal: it was deleted, or its retention period ended before the "
+        "operator read its outcome. Change spec.retry.token to run it again from the start.",
     )
     return rejected(run, verdict, now=now)
 
@@ -105,8 +105,9 @@ def foreign(run: Run, execution: Execution, *, now: datetime) -> RunPlan:
     """The workflow id belongs to something that the operator did not start for this run."""
     verdict = Verdict(
         Reason.START_REJECTED,
-        f"Workflow {workflow_id(run)!r} exists and was not started for this AgentRun (type {execution.type!r}, its "
-        "memo does not name it); it is left alone. Create the run with another spec.idempotencyKey.",
+        f"Workflow {workflow_id(run)!r} exists, but was not started for this AgentRun (type {execution.type!r}; its "
+        "memo does not name this AgentRun). The operator does not change that workflow. Create the run with another "
+        "spec.idempotencyKey.",
     )
     return rejected(run, verdict, now=now)
 
@@ -136,5 +137,5 @@ def retry_ignored(run: Run, *, token: str | None) -> tuple[Announcement, ...]:
     """Tell that spec.retry asked for something of a run that has completed."""
     if token is None or token == run.status.retry_token:
         return ()
-    words = f"spec.retry.token {token!r} was not acted upon: the run has completed. Create a new AgentRun."
+    words = f"spec.retry.token {token!r} was ignored because the run has completed. Create a new AgentRun."
     return (Announcement("Warning", "RetryIgnored", words),)

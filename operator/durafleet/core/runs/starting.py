@@ -41,13 +41,13 @@ def invalid_spec(spec: AgentRunSpec) -> Verdict | None:
 def invalid_input(spec: AgentRunSpec, given: object, *, where: str) -> Verdict | None:
     """Say what is wrong with an input, None if nothing is."""
     if spec.agent is not None and _empty(given):
-        return Verdict(Reason.INVALID_SPEC, f"{where} is empty; give the agent a prompt there, and {_NEW_NAME}.")
+        return Verdict(Reason.INVALID_SPEC, f"{where} is empty; write the prompt there, and {_NEW_NAME}.")
     size = len(json.dumps(given, ensure_ascii=False).encode())
     if size > INPUT_LIMIT:
         return Verdict(
             Reason.INVALID_SPEC,
-            f"{where} has {size} bytes of JSON, over the limit of {INPUT_LIMIT}; "
-            "pass a reference (a URL or an object's key) and let a tool read it.",
+            f"{where} has {size} bytes of JSON, which is over the limit of {INPUT_LIMIT}; pass a reference (a URL or "
+            "an object key) instead, and let a tool read the content.",
         )
     return None
 
@@ -58,8 +58,8 @@ def invalid_timeouts(run: Run, worker: Worker) -> Verdict | None:
         return None
     return Verdict(
         Reason.INVALID_SPEC,
-        f"spec.timeouts over those of AgentWorker {worker.name!r}: {conflict} Set the others in spec.timeouts too, "
-        f"and {_NEW_NAME}.",
+        f"spec.timeouts contradicts the timeouts of AgentWorker {worker.name!r}: {conflict} Set the other timeouts in "
+        f"spec.timeouts too, and {_NEW_NAME}.",
     )
 
 

@@ -50,10 +50,10 @@ def waiting_status(run: Run, verdict: Verdict, *, stalled: bool, now: datetime) 
 def queued_status(run: Run, turn: Turn, *, now: datetime) -> AgentRunStatus:
     """A run that could start, were there not as many open as its worker allows."""
     position = told_position(run.status.queue_position if run.status.state == Reason.QUEUED else None, turn.position)
-    place = "Next" if position == 1 else f"Number {position}, or sooner,"
+    place = "Next" if position == 1 else f"Position {position} or better"
     verdict = Verdict(
         Reason.QUEUED,
-        f"{place} in line: AgentWorker {run.spec.worker_ref.name!r} allows {turn.limit} open runs "
+        f"{place} in the queue: AgentWorker {run.spec.worker_ref.name!r} allows {turn.limit} open runs "
         "(spec.maxConcurrentRuns).",
     )
     summary = Summary(succeeded="Unknown", ready="Unknown", verdict=verdict, reconciling=True)
@@ -62,7 +62,7 @@ def queued_status(run: Run, turn: Turn, *, now: datetime) -> AgentRunStatus:
 
 def held_status(run: Run, *, now: datetime) -> AgentRunStatus:
     """A run that spec.suspend keeps from starting: as wanted, hence Ready."""
-    verdict = Verdict(Reason.SUSPENDED, "spec.suspend is true: the workflow is started when it is false.")
+    verdict = Verdict(Reason.SUSPENDED, "spec.suspend is true; the workflow starts when spec.suspend is false.")
     summary = Summary(succeeded="Unknown", ready="True", verdict=verdict)
     return with_summary(run, summary, state=Reason.SUSPENDED, now=now)
 
@@ -130,12 +130,16 @@ def _open_state(run: Run, execution: Execution) -> tuple[Verdict, bool]:
     """Return the state of an open execution, and whether the spec asks for it to stand still."""
     if execution.status is ExecutionStatus.PAUSED:
         if run.spec.suspend:
-            return Verdict(Reason.SUSPENDED, "spec.suspend is true: the workflow is paused."), True
+            return Verdict(Reason.SUSPENDED, "spec.suspend is true; the workflow is paused."), True
         who, why = execution.paused_by or ("unknown", "")
-        words = f"The workflow was paused from outside by {who}{f' ({why})' if why else ''}; to let it go on: "
-        return Verdict(Reason.SUSPENDED, f"{words}temporal workflow unpause -w {execution.workflow_id}"), False
+        by = f"{who} ({why})" if why else who
+        message = (
+            f"The workflow was paused outside this AgentRun by {by}. Continue it with: "
+            f"temporal workflow unpause -w {execution.workflow_id}"
+        )
+        return Verdict(Reason.SUSPENDED, message), False
     if execution.phase is RunPhase.AWAITING_APPROVAL:
-        return Verdict(Reason.AWAITING_APPROVAL, "The workflow waits for a person."), False
+        return Verdict(Reason.AWAITING_APPROVAL, "The workflow waits for an answer from a person."), False
     return Verdict(Reason.RUNNING, "The workflow is running."), False
 
 
@@ -144,8 +148,8 @@ def _obstacle(execution: Execution) -> Verdict | None:
     if execution.problem is not None:
         return Verdict(
             Reason.WORKFLOW_TASK_FAILING,
-            f"Temporal reports that the workflow's tasks keep failing: {execution.problem}. "
-            "Mend the worker (its logs say more); the run then goes on where it is.",
+            f"Temporal reports that workflow tasks keep failing: {execution.problem.rstrip('.')}. "
+            "Fix the worker (see its logs); the run then continues from where it is.",
         )
     if execution.cancel_requested:
         return Verdict(Reason.CANCELLING, "Cancellation was requested; waiting for the workflow to end.")
@@ -157,6 +161,6 @@ def _announce_open(run: Run, execution: Execution) -> tuple[Announcement, ...]:
         return (Announcement("Normal", Reason.RUNNING, f"Workflow {execution.workflow_id} started."),)
     token = run.spec.retry.token if run.spec.retry else None
     if token is not None and token != run.status.retry_token:
-        message = f"spec.retry.token {token!r} was not acted upon: the run is open. Change it again once it has ended."
+        message = f"spec.retry.token {token!r} was ignored because the run is open. Change it again after the run ends."
         return (Announcement("Warning", "RetryIgnored", message),)
     return ()

@@ -30,18 +30,25 @@ def unpolled(run: Run, worker: Worker | None) -> Verdict | None:
     if worker is None:
         return Verdict(
             Reason.WORKER_NOT_FOUND,
-            f"The workflow is open, but AgentWorker {name!r} is gone; create it again and the run goes on, or stop it.",
+            f"The workflow is open, but AgentWorker {name!r} does not exist. Create the AgentWorker again to continue "
+            "the run, or stop the run with spec.stop.",
         )
     started_on = run.status.workflow.task_queue if run.status.workflow else ""
     if started_on and started_on != task_queue_of(worker):
         return Verdict(
             Reason.WAITING_FOR_POLLERS,
-            f"The workflow waits on task queue {started_on!r}, and AgentWorker {name!r} now polls "
-            f"{task_queue_of(worker)!r}; set its spec.taskQueue back until this run has ended, or stop the run.",
+            f"The workflow waits on task queue {started_on!r}, but AgentWorker {name!r} now polls "
+            f"{task_queue_of(worker)!r}. Set the AgentWorker's spec.taskQueue back until this run has ended, or stop "
+            "the run with spec.stop.",
         )
     if worker.spec.replicas == 0:
-        return Verdict(Reason.SCALED_TO_ZERO, f"AgentWorker {name!r} has 0 replicas; the run goes on when it has more.")
+        return Verdict(
+            Reason.SCALED_TO_ZERO, f"AgentWorker {name!r} has 0 replicas; raise its spec.replicas to continue the run."
+        )
     if (stalled := _stalled(worker)) is not None:
         reason, message = stalled
-        return Verdict(Reason.WAITING_FOR_POLLERS, f"No worker polls: AgentWorker {name!r} is {reason}: {message}")
+        return Verdict(
+            Reason.WAITING_FOR_POLLERS,
+            f"No worker polls the task queue, because AgentWorker {name!r} is not ready. {reason}: {message}",
+        )
     return None

@@ -94,7 +94,7 @@ def invalid_worker(worker: Worker, defaults: WorkerDefaults) -> Verdict | None:
         return Verdict(
             Reason.INVALID_SPEC,
             f"metadata.name has {len(worker.name)} characters; an AgentWorker's name may have at most {NAME_LIMIT}, "
-            "because it labels its pods. Create it under a shorter name.",
+            "because its pods have the name as a label. Create the AgentWorker under a shorter name.",
         )
     if worker.spec.image is None and defaults.image is None:
         return Verdict(
@@ -105,8 +105,8 @@ def invalid_worker(worker: Worker, defaults: WorkerDefaults) -> Verdict | None:
     if clashes:
         return Verdict(
             Reason.INVALID_SPEC,
-            f"spec.env sets {', '.join(clashes)}, which the operator sets itself; remove it. The task queue, the "
-            "timeouts and the connection have fields of their own.",
+            f"spec.env sets {', '.join(clashes)}, which the operator sets itself. Remove it from spec.env; the task "
+            "queue, the timeouts and the connection have their own fields in the spec.",
         )
     return _bad_timeouts(worker)
 
@@ -136,7 +136,7 @@ def _judge(worker: Worker, world: WorkerWorld, *, now: datetime) -> WorkerPlan:
     if rollout is None or not rollout.settled:
         return _judge_rollout(worker, world, now=now)
     if worker.spec.replicas == 0:
-        verdict = Verdict(Reason.SCALED_TO_ZERO, "spec.replicas is 0: runs wait until it is raised.")
+        verdict = Verdict(Reason.SCALED_TO_ZERO, "spec.replicas is 0; runs wait until it is raised.")
         return Plan(status=_status(worker, world, verdict, ready=True, now=now))
     if world.trouble is not None:
         stalled = world.trouble.reason in PERSON_NEEDED
@@ -144,8 +144,8 @@ def _judge(worker: Worker, world: WorkerWorld, *, now: datetime) -> WorkerPlan:
     if not world.pollers:
         verdict = Verdict(
             Reason.WAITING_FOR_POLLERS,
-            f"The pods run, but Temporal sees none of them polling task queue {task_queue_of(worker)!r} yet; if this "
-            "lasts, look at the worker's logs and at its TEMPORAL_* variables.",
+            f"The pods run, but Temporal does not report any of them as polling task queue {task_queue_of(worker)!r} "
+            "yet. If this lasts, check the worker's logs and its TEMPORAL_* variables.",
         )
         return Plan(status=_status(worker, world, verdict, now=now), requeue=LOOK_AGAIN)
     verdict = Verdict(Reason.AVAILABLE, f"The fleet polls task queue {task_queue_of(worker)!r}.")
@@ -165,8 +165,8 @@ def _judge_rollout(worker: Worker, world: WorkerWorld, *, now: datetime) -> Work
     if rollout is not None and rollout.deadline_exceeded:
         verdict = Verdict(
             Reason.PROGRESS_DEADLINE_EXCEEDED,
-            f"The pods are not available after 10 minutes; see: kubectl -n {worker.namespace} describe pods "
-            f"-l {selector(worker)}",
+            "The pods are not available after 10 minutes. Find the cause with: "
+            f"kubectl -n {worker.namespace} describe pods -l {selector(worker)}",
         )
         return Plan(status=_status(worker, world, verdict, stalled=True, now=now), requeue=LOOK_AGAIN * 5)
     ready = rollout.ready if rollout else 0

@@ -69,9 +69,10 @@ def pod_problem(pods: Sequence[Pod], *, image: str) -> Verdict | None:
         if reason in _CONFIG:
             return Verdict(Reason.POD_REJECTED, f"Pod {pod.name} cannot start ({reason}: {message}); correct the spec.")
         if reason == "CrashLoopBackOff" or (pod.restarts >= 2 and not pod.ready):
+            cause = (pod.last_words or message).rstrip(".")
             return Verdict(
                 Reason.CRASH_LOOP,
-                f"Pod {pod.name} has started {pod.restarts + 1} times and ended each time: "
-                f"{pod.last_words or message}. See: kubectl logs {pod.name} --previous",
+                f"The worker container of pod {pod.name} has started {pod.restarts + 1} times and exited each time"
+                f"{f': {cause}' if cause else ''}. See its log: kubectl logs {pod.name} --previous",
             )
     return None

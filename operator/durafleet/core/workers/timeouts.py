@@ -13,8 +13,8 @@ def out_of_order(timeouts: Timeouts) -> str | None:
     if heartbeat < activity < workflow:
         return None
     return (
-        f"heartbeat ({timeouts.heartbeat}) must be shorter than activity ({timeouts.activity}), and that shorter than "
-        f"workflow ({timeouts.workflow})."
+        f"heartbeat ({timeouts.heartbeat}) must be shorter than activity ({timeouts.activity}), and activity must be "
+        f"shorter than workflow ({timeouts.workflow})."
     )
 
 

@@ -44,7 +44,7 @@ def release_late(case: Case) -> RunPlan | None:
         return None
     workflow = workflow_id(case.run)
     message = (
-        f"Temporal did not end workflow {workflow} within {DEADLINE:.0f} s; it may still be running. "
+        f"Workflow {workflow} did not end within {DEADLINE:.0f} s of the deletion; it may still be running. "
         f"Check it with: temporal workflow describe --workflow-id {workflow}"
     )
     return Plan(actions=(RemoveFinalizer(),), announcements=(Announcement("Warning", "WorkflowAbandoned", message),))
@@ -59,7 +59,8 @@ def wait_for_temporal(case: Case) -> RunPlan | None:
         why = "Temporal does not answer"
     else:
         return None
-    return _wait(case, f"{why}; the AgentRun goes anyway", bound=DEADLINE)
+    message = f"{why}; the AgentRun is released anyway {DEADLINE:.0f} s after its deletion."
+    return _wait(case, message, bound=DEADLINE)
 
 
 def find(case: Case) -> RunPlan | None:
@@ -94,7 +95,11 @@ def unpause(case: Case) -> RunPlan | None:
 
 def wait_for_end(case: Case) -> RunPlan | None:
     """If nothing else applies: wait for the workflow to end."""
-    return _wait(case, "The workflow was asked to cancel; it is terminated", bound=CANCEL_GRACE)
+    message = (
+        "Cancellation was requested because the AgentRun was deleted; the operator terminates the workflow "
+        f"{CANCEL_GRACE:.0f} s after the deletion."
+    )
+    return _wait(case, message, bound=CANCEL_GRACE)
 
 
 def _is_over(case: Case) -> bool:
@@ -108,7 +113,6 @@ def _waited(case: Case) -> float:
     return (case.now - (case.run.deleted or case.now)).total_seconds()
 
 
-def _wait(case: Case, words: str, *, bound: float) -> RunPlan:
-    verdict = Verdict(Reason.CANCELLING, f"{words} {bound:.0f} s after its deletion.")
-    status = waiting_status(case.run, verdict, stalled=False, now=case.now)
+def _wait(case: Case, message: str, *, bound: float) -> RunPlan:
+    status = waiting_status(case.run, Verdict(Reason.CANCELLING, message), stalled=False, now=case.now)
     return Plan(status=status, requeue=min(max(bound - _waited(case), 0.5), LOOK_AGAIN))

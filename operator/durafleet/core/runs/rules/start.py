@@ -47,7 +47,7 @@ def stop_before_start(case: Case) -> RunPlan | None:
     stop = case.run.spec.stop
     if stop is None:
         return None
-    verdict = Verdict(Reason.CANCELLED, f"spec.stop is {stop}: the workflow was never started.")
+    verdict = Verdict(Reason.CANCELLED, f"spec.stop is {stop}, so the workflow was never started.")
     return rejected(case.run, verdict, now=case.now)
 
 
@@ -109,7 +109,7 @@ def input_of(case: Case) -> tuple[object, Verdict | ReadInput | None]:
         return None, ReadInput(source)
     if isinstance(given, Verdict):
         return None, given
-    return given.value, invalid_input(case.run.spec, given.value, where="What spec.inputFrom points at")
+    return given.value, invalid_input(case.run.spec, given.value, where="The input that spec.inputFrom names")
 
 
 def _worker_not_found(name: str) -> Verdict:
