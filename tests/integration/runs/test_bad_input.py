@@ -48,8 +48,8 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an input too long in bytes only": ({"input": "é" * (32 * 1024)}, ["spec.input has 65538 bytes"]),
     "an input too long as an object": ({"input": {"text": "x" * (64 * 1024)}}, ["over the limit of 65536"]),
     "input and inputFrom": ({"input": "hello", "inputFrom": MAP}, ["only one of input and inputFrom"]),
-    "too long elsewhere": ({"inputFrom": MAP}, ["What spec.inputFrom points at has 65539 bytes"]),
-    "blank elsewhere": ({"inputFrom": BLANK}, ["What spec.inputFrom points at is empty"]),
+    "too long elsewhere": ({"inputFrom": MAP}, ["The input that spec.inputFrom names has 65539 bytes"]),
+    "blank elsewhere": ({"inputFrom": BLANK}, ["The input that spec.inputFrom names is empty"]),
     "no text elsewhere": ({"inputFrom": BYTES}, ["'texts'", "no UTF-8 text"]),
     "a heartbeat beyond the worker's activity": (
         {"input": "hello", "timeouts": {"heartbeat": "6m"}},

@@ -1,4 +1,4 @@
-"""Why nobody works on an open run, which the run's own workflow cannot tell; and when that may have changed."""
+"""Why no worker polls for an open run, which its workflow cannot report; and when to check this again."""
 
 from durafleet.api.status import ConditionType, Reason
 from durafleet.core.conditions import Verdict
@@ -7,9 +7,9 @@ from durafleet.core.workers.names import task_queue_of
 
 
 def matters_to_runs(before: Worker | None, after: Worker | None) -> bool:
-    """Tell whether a change of an AgentWorker is one that its runs have to be looked at for.
+    """Return whether a change of an AgentWorker requires a reconcile of its runs.
 
-    There may be ten thousand of them, and most changes are of what the operator itself says of the fleet.
+    An AgentWorker can have ten thousand runs, and most of its changes are status updates by the operator itself.
     """
     if before is None or after is None:
         return before is not after
@@ -17,7 +17,7 @@ def matters_to_runs(before: Worker | None, after: Worker | None) -> bool:
 
 
 def _stalled(worker: Worker) -> tuple[str, str] | None:
-    """Return why the fleet cannot work, None if it can or soon will."""
+    """Return reason and message of a stalled AgentWorker; None if it works or will work soon."""
     ready = worker.status.condition(ConditionType.READY)
     if worker.status.condition(ConditionType.STALLED) is None or ready is None:
         return None
@@ -25,23 +25,30 @@ def _stalled(worker: Worker) -> tuple[str, str] | None:
 
 
 def unpolled(run: Run, worker: Worker | None) -> Verdict | None:
-    """Say why nobody works on a run, None if somebody does or soon will."""
+    """Return why no worker polls for a run; None if a worker polls or will poll soon."""
     name = run.spec.worker_ref.name
     if worker is None:
         return Verdict(
             Reason.WORKER_NOT_FOUND,
-            f"The workflow is open, but AgentWorker {name!r} is gone; create it again and the run goes on, or stop it.",
+            f"The workflow is open, but AgentWorker {name!r} does not exist. Create the AgentWorker again to continue "
+            "the run, or stop the run with spec.stop.",
         )
     started_on = run.status.workflow.task_queue if run.status.workflow else ""
     if started_on and started_on != task_queue_of(worker):
         return Verdict(
             Reason.WAITING_FOR_POLLERS,
-            f"The workflow waits on task queue {started_on!r}, and AgentWorker {name!r} now polls "
-            f"{task_queue_of(worker)!r}; set its spec.taskQueue back until this run has ended, or stop the run.",
+            f"The workflow waits on task queue {started_on!r}, but AgentWorker {name!r} now polls "
+            f"{task_queue_of(worker)!r}. Set the AgentWorker's spec.taskQueue back until this run has ended, or stop "
+            "the run with spec.stop.",
         )
     if worker.spec.replicas == 0:
-        return Verdict(Reason.SCALED_TO_ZERO, f"AgentWorker {name!r} has 0 replicas; the run goes on when it has more.")
+        return Verdict(
+            Reason.SCALED_TO_ZERO, f"AgentWorker {name!r} has 0 replicas; raise its spec.replicas to continue the run."
+        )
     if (stalled := _stalled(worker)) is not None:
         reason, message = stalled
-        return Verdict(Reason.WAITING_FOR_POLLERS, f"No worker polls: AgentWorker {name!r} is {reason}: {message}")
+        return Verdict(
+            Reason.WAITING_FOR_POLLERS,
+            f"No worker polls the task queue, because AgentWorker {name!r} is not ready. {reason}: {message}",
+        )
     return None

@@ -30,7 +30,7 @@ def test_an_open_run_whose_fleet_can_work_gets_no_verdict():
 @pytest.mark.parametrize(
     ("worker", "reason", "expected"),
     [
-        (None, Reason.WORKER_NOT_FOUND, "'support' is gone"),
+        (None, Reason.WORKER_NOT_FOUND, "'support' does not exist"),
         (a_worker(spec={"replicas": 0}), Reason.SCALED_TO_ZERO, "0 replicas"),
         (a_worker(spec={"taskQueue": "elsewhere"}), Reason.WAITING_FOR_POLLERS, "'elsewhere'"),
         (a_stalled_worker(), Reason.WAITING_FOR_POLLERS, "CrashLoop: no module"),
