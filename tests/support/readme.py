@@ -1,4 +1,4 @@
-"""The READMEs of examples/: their commands are run as they stand, and must print what the page shows.
+"""The READMEs of the project and of examples/: their commands run as they stand, and must print what the page shows.
 
 Only two words differ from what a reader types: the namespace is the test's, and NAME is the test's cluster.
 """
@@ -14,6 +14,8 @@ from dev.cluster.layout import ROOT
 from tests.support.site import Site
 
 EXAMPLES = ROOT / "examples"
+PROJECT = "the project"
+"""Stands for the README of the project in place of an example's name."""
 DEMO, OWN = "## On the demo cluster", "## On your own cluster"
 _BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.M | re.S)
 _UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -28,7 +30,7 @@ class Block:
 
 
 def page(example: str) -> Path:
-    return EXAMPLES / example / "README.md"
+    return ROOT / "README.md" if example == PROJECT else EXAMPLES / example / "README.md"
 
 
 def blocks(example: str, section: str = DEMO) -> Iterator[Block]:
