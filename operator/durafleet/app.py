@@ -1,4 +1,4 @@
-"""The composition root: wire everything once, run it, stop it."""
+"""The application: create the parts of the operator, connect them, run them and stop them."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ from durafleet.controllers.connections.controller import ConnectionController
 from durafleet.controllers.kind import Controller
 from durafleet.controllers.leading.leadership import LEADER, Leadership
 from durafleet.controllers.runs.controller import RunController
-from durafleet.controllers.runs.first_look import look_first, look_on
+from durafleet.controllers.runs.first_look import list_before_watches, relist_new_runs
 from durafleet.controllers.store import Store
 from durafleet.controllers.workers.controller import WorkerController
 from durafleet.controllers.world import World
@@ -39,10 +39,10 @@ logger = logging.getLogger(__name__)
 
 
 class App:
-    """The operator's parts.
+    """The parts of the operator.
 
     Attributes:
-        controllers: one for each kind; what they watch and which queues they run, follows from them.
+        controllers: one for each kind; they determine the watches and the queues.
     """
 
     def __init__(self, settings: Settings, kube: KubeClient, *, election: KubeClient) -> None:
@@ -64,7 +64,7 @@ class App:
         self.stopping = asyncio.Event()
 
     def readiness(self) -> tuple[bool, str]:
-        """Tell whether the operator is ready, to act or to take over, and say what it does."""
+        """Return whether the operator is ready, as the leader or as a standby, and a message about its state."""
         if self.leadership is not None and not self.leadership.leads:
             return self.leadership.standing
         if not self.watching.is_set():
@@ -72,15 +72,15 @@ class App:
         return True, "ok" if self.leadership is None else "ok: this operator leads"
 
     def details(self) -> list[str]:
-        """Say what is not as usual, though the operator works."""
+        """Return messages about degraded functions that do not make the operator unready."""
         return [*self.runs.tracker.details(), *self.world.pool.callback_refusals()]
 
     async def run(self) -> None:
-        """Run until told to stop: stand by first where there is an election, then act.
+        """Run until stopped. With leader election, wait as a standby until this operator is the leader.
 
         Raises:
-            DurafleetError: the CRDs are missing, or the API server refuses us.
-            ExceptionGroup: a part died; the process must end and be started again.
+            DurafleetError: the CRDs are missing, or the API server refuses the operator.
+            ExceptionGroup: a part failed; the process must exit and be restarted.
         """
         health = Health(
             host=self.settings.http_host,
@@ -126,7 +126,7 @@ class App:
             await self.world.events.drain()
             if self.leadership is not None:
                 await self.leadership.hold_still()
-            watch.cancel()  # at once; told by its flag, Kopf would wait 5 s for our sweeps to end
+            watch.cancel()  # at once: with its stop flag, Kopf would wait 5 s for our sweeps to end
             await asyncio.wait([watch])
             return
         for task in done:
@@ -138,10 +138,10 @@ class App:
         return names if self.settings.shard.count == 1 else f"shard {self.settings.shard} of {names}"
 
     async def _watch(self) -> None:
-        """Run Kopf until a part of it ends, or until cancelled.
+        """Run Kopf until one of its tasks ends, or until cancelled.
 
-        Not by Kopf's own means: those wait for each of its tasks to heed its cancellation, and after a watch that
-        was refused (410) another one may not. The process would live on, and watch nothing.
+        This does not use Kopf's own function to run: it waits until each of its tasks has reacted to the cancellation,
+        and after a refused watch (410) another one may not. The process would continue without watching anything.
         """
         tasks = await kopf.spawn_tasks(
             registry=handlers.registry(self.watches, self.settings.shard, first=self._look_first),
@@ -150,13 +150,13 @@ class App:
             namespaces=self.settings.watch_namespaces,
             stop_flag=self.stopping,
             standalone=True,
-            identity=cast("Any", "durafleet"),  # else Kopf asks for the user's name, which a pod's user does not have
+            identity=cast("Any", "durafleet"),  # otherwise Kopf looks up the user name, which is missing in a pod
         )
-        stop_on_signals(self.stopping)  # Kopf has put its own in their place, and they would not tell us
+        stop_on_signals(self.stopping)  # Kopf has installed its own signal handlers, which do not set our event
         scope = self.settings.watch_namespaces
-        looking = look_on(self.runs, self.world.kube, namespaces=scope, shard=self.settings.shard)
+        listing = relist_new_runs(self.runs, self.world.kube, namespaces=scope, shard=self.settings.shard)
         try:
-            async with running(looking):
+            async with running(listing):
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
@@ -166,16 +166,16 @@ class App:
 
     async def _look_first(self) -> None:
         scope = self.settings.watch_namespaces
-        await look_first(self.world, self.runs, namespaces=scope, shard=self.settings.shard)
+        await list_before_watches(self.world, self.runs, namespaces=scope, shard=self.settings.shard)
 
     async def _await_crds(self) -> None:
-        """Wait for the CRDs to be served: without them Kopf would watch nothing, in silence."""
-        said = False
+        """Wait until the API server serves the CRDs: without them, Kopf would watch nothing and report nothing."""
+        logged = False
         while missing := await self._missing_crds():
-            if not said:
+            if not logged:
                 names = ", ".join(missing)
                 logger.error("the API server does not serve the resources %s; install the chart durafleet-crds", names)
-                said = True
+                logged = True
             await asyncio.sleep(2)
 
     async def _missing_crds(self) -> list[str]:
@@ -204,12 +204,12 @@ def _leadership(settings: Settings, kube: KubeClient) -> Leadership | None:
         LEADER.set(1)
         return None
     lease = Lease(kube, settings.lease_namespace, settings.lease_name)
-    me = f"{process_name()}_{uuid4().hex[:8]}"  # a pod's next container must not take itself for the one that died
+    me = f"{process_name()}_{uuid4().hex[:8]}"  # a restarted container must not use the identity of the previous one
     return Leadership(lease, me=me, fence=FENCE, clock=now)
 
 
 def process_name() -> str:
-    """Return what tells this operator from others: its pod's name."""
+    """Return the name that identifies this operator: the name of its pod."""
     return os.environ.get("POD_NAME") or socket.gethostname()
 
 
@@ -223,7 +223,7 @@ def stop_on_signals(stopping: asyncio.Event) -> None:
 async def main(settings: Settings) -> None:
     """Run the operator until SIGTERM or SIGINT."""
     kube = await KubeClient.connect(name=process_name())
-    election = await KubeClient.connect(name=process_name())  # no renewal waits behind what the operator does
+    election = await KubeClient.connect(name=process_name())  # a Lease renewal must not wait for other requests
     try:
         app = App(settings, kube, election=election)
         stop_on_signals(app.stopping)

@@ -1,7 +1,7 @@
-"""Kopf's registrations: one handler for each watch of each controller. Kopf is the watch engine and nothing more.
+"""The handlers and settings for Kopf: one event handler for each watch. Kopf is used only to watch objects.
 
-Only `on.event`: no annotations, no finalizers of Kopf's, no progress in the objects. Order, retries
-and coalescing are the queue's.
+All handlers are `on.event` handlers: so Kopf adds no annotations, finalizers or progress to the objects. The keyed
+queue orders, retries and coalesces the work.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +19,7 @@ def registry(watches: Sequence[Watch], shard: Shard, *, first: Callable[[], Awai
     """Return the registry of all handlers.
 
     Args:
-        watches: what is watched, and where its events go.
+        watches: the resources to watch, and the functions that take their events.
         shard: events of objects in other shards are dropped.
         first: is awaited before the watches begin.
     """
@@ -61,14 +61,14 @@ def _register(watch: Watch, shard: Shard, handlers: kopf.OperatorRegistry) -> No
 
 
 def settings(watches: Sequence[Watch]) -> kopf.OperatorSettings:
-    """Return Kopf's settings; the reason of each stands beside it."""
+    """Return the settings for Kopf, with a comment on each."""
     result = kopf.OperatorSettings()
-    result.posting.enabled = False  # Events are ours, and few
+    result.posting.enabled = False  # the operator posts its own Events, and few of them
     result.persistence.diffbase_storage, result.persistence.progress_storage = NoLastState(), NoProgress()
-    result.peering.standalone = True  # leader election is not Kopf's
+    result.peering.standalone = True  # leader election uses a Lease, not Kopf's peering
     result.scanning.disabled = True  # CRDs are installed before the operator; saves a watch and a permission
-    result.queueing.idle_timeout = 0.5  # a task and a queue per object live that long after an event
-    result.watching.chunk_size = 500  # lists come in pages
+    result.queueing.idle_timeout = 0.5  # Kopf keeps a task and a queue for each object this long after an event
+    result.watching.chunk_size = 500  # page size of lists
     for watch in watches:
         if watch.label is not None:
             result.watching.label_selectors[watch.resource.plural] = watch.label

@@ -1,4 +1,4 @@
-"""Tasks that live together: the end of one is noticed, and none outlives the others."""
+"""Groups of tasks: the end of one task is noticed, and no task outlives its group."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -8,7 +8,7 @@ from typing import Any
 
 @asynccontextmanager
 async def running(*parts: Coroutine[Any, Any, Any]) -> AsyncIterator[list[asyncio.Task[Any]]]:
-    """Run parts beside each other as long as the context lives."""
+    """Run coroutines concurrently until the context exits."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         yield tasks
@@ -19,7 +19,7 @@ async def running(*parts: Coroutine[Any, Any, Any]) -> AsyncIterator[list[asynci
 
 
 async def first_of(work: Coroutine[Any, Any, None], *others: asyncio.Task[Any]) -> None:
-    """Await work until one of the others ends; raises what ended either."""
+    """Await work until it or one of the others ends; raise the error of a task that failed."""
     async with running(work) as (task,):
         done, _ = await asyncio.wait([task, *others], return_when=asyncio.FIRST_COMPLETED)
         for each in done:

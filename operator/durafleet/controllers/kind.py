@@ -1,4 +1,4 @@
-"""What the operator's frame needs of the controller of a kind: what to watch for it, and which queue to run."""
+"""The interface between the application and the controller of a kind: its watches and its queue."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class Watch:
     """The objects of one resource, and the function that takes their events.
 
     Attributes:
-        observe: is called with each watch event (`type`, None for an object of the first list, and `object`). It
-            stores the object and enqueues a key, and does not wait.
-        label: only objects with this label are watched, whatever its value; None for all.
+        observe: is called with each watch event: `object`, and `type`, which is None for objects of the initial list.
+            It stores the object and enqueues a key, and does not block.
+        label: only objects with this label are watched, with any value; None for all objects.
     """
 
     resource: Resource
@@ -25,7 +25,7 @@ class Watch:
 
 
 class Controller(Protocol):
-    """The loop of one kind.
+    """The controller of one kind.
 
     Attributes:
         queue: the keys to reconcile.

@@ -1,4 +1,4 @@
-"""What all controllers share: clients, the objects that several kinds refer to, the default connection, the clock."""
+"""The dependencies that all controllers share: clients, referenced objects, the default connection, the clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ def utc_now() -> datetime:
 
 @dataclass
 class World:
-    """The servers, and the latest AgentWorkers and TemporalConnections: runs and workers refer to them."""
+    """The clients of both servers, and the AgentWorkers and TemporalConnections to which other objects refer."""
 
     kube: KubeClient
     pool: Pool
@@ -36,13 +36,13 @@ class World:
         self.events = Recorder(self.kube, now=self.now)
 
     def target(self, tenant: str, connection: str | None) -> Target | Verdict:
-        """Resolve a connection's name as one Kubernetes namespace means it."""
+        """Return the Temporal namespace of a connection in a Kubernetes namespace, or why there is none."""
         known = self.connections.get((tenant, connection)) if connection is not None else None
         return resolve_target(tenant, connection, connection=known, default=self.default_connection)
 
 
 def verdict_of(error: DurafleetError, target: Target) -> Verdict:
-    """Say what an error of Temporal means for whoever waits for it."""
+    """Return the verdict on an error from Temporal: its reason, and a message that names the fix."""
     place = f"Temporal at {target.address}"
     if isinstance(error, NamespaceNotFound):
         return Verdict(

@@ -1,18 +1,18 @@
-"""A Temporal namespace as a place to run workflows, and how a Kubernetes namespace reaches it."""
+"""Temporal namespaces, and the connections through which Kubernetes namespaces use them."""
 
 from dataclasses import dataclass, replace
 
 Place = tuple[str, str]
-"""A Temporal namespace, whoever reaches it: address and name."""
+"""A Temporal namespace, independent of the connection to it: address and name."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A Temporal namespace as one Kubernetes namespace reaches it.
+    """A Temporal namespace, and the connection through which one Kubernetes namespace uses it.
 
     Attributes:
-        tenant: the Kubernetes namespace; clients of its TemporalConnections are never shared with another.
-        connection: name of the TemporalConnection; None for the operator's default.
+        tenant: the Kubernetes namespace. Clients of its TemporalConnections are never shared with another tenant.
+        connection: name of the TemporalConnection; None for the operator's default connection.
     """
 
     tenant: str
@@ -26,5 +26,5 @@ class Target:
 
     @property
     def way(self) -> "Target":
-        """Who leads to the same client: the operator's own connection is the same for all tenants."""
+        """The key of the client for this target. All tenants share the client of the operator's default connection."""
         return self if self.connection is not None else replace(self, tenant="")

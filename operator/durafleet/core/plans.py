@@ -1,4 +1,4 @@
-"""What every plan is: actions first, and the status that describes the object once none is left."""
+"""The form of every plan: actions, and the status of the object when no action is left."""
 
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -18,13 +18,13 @@ class Announcement:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Generic[StatusT, ActionT]):
-    """What to do now, and the status once it is done.
+    """The actions to take now, and the status after them.
 
     Attributes:
-        actions: in the order they must happen; the status is due only when none is left.
-        status: the whole status after them; None leaves it alone.
-        announcements: due together with a changed status.
-        requeue: look again after so many seconds; None waits for an observation.
+        actions: in the order in which they must happen. The status is written only when no action is left.
+        status: the complete status after the actions; None does not change the status.
+        announcements: posted together with a changed status.
+        requeue: seconds until the object is reconciled again; None waits for the next observation.
     """
 
     actions: tuple[ActionT, ...] = ()

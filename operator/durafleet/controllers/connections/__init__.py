@@ -1,1 +1,1 @@
-"""The loop of TemporalConnections."""
+"""The controller of TemporalConnections."""

@@ -1,4 +1,4 @@
-"""The loop of TemporalConnections: can they be used, and if not, why."""
+"""The controller of TemporalConnections: it checks whether they are usable."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ from durafleet.kube.resources import CONNECTIONS, write_status
 
 
 class ConnectionController:
-    """Checks connections and wakes whoever waits for one."""
+    """Checks connections, and enqueues the AgentWorkers and AgentRuns that wait for them."""
 
     def __init__(self, world: World, workers: WorkerController, runs: RunController) -> None:
         self._world = world
@@ -34,17 +34,17 @@ class ConnectionController:
         return (Watch(CONNECTIONS, self.observe),)
 
     def observe(self, event: Mapping[str, Any]) -> None:
-        """Take in a watch event."""
+        """Store the connection of a watch event, and enqueue its key."""
         self.queue.mark(self._world.connections.observe(event))
 
     def wake(self, place: Place) -> None:
-        """Look again at the connections that lead to a Temporal namespace."""
+        """Enqueue the connections to a Temporal namespace."""
         for connection in self._world.connections:
             if connection_target(connection).place == place:
                 self.queue.mark(connection.key)
 
     async def reconcile(self, key: Key) -> float | None:
-        """Check one connection; return when to check again."""
+        """Check one connection; return after how many seconds to check it again."""
         connection = self._world.connections.get(key)
         if connection is None:
             self.queue.forget(key)
@@ -62,7 +62,7 @@ class ConnectionController:
         return plan.requeue
 
     def _changed(self, before: Connection | None, after: Connection | None) -> None:
-        """Wake the workers and runs of the namespace, if they may wait for this."""
+        """Enqueue the AgentWorkers and AgentRuns of the namespace, if the change matters to them."""
         connection = after or before
         if connection is not None and matters_to_others(before, after):
             self._workers.wake(tenant=connection.namespace)
@@ -76,9 +76,10 @@ class ConnectionController:
             return Check(verdict_of(error, target))
         if (slowed := self._runs.tracker.slowed(target.place)) is not None:
             return Check(slowed, link.server_version)
-        words = f"Temporal {link.server_version or ''} at {target.address} serves namespace {target.namespace!r}."
+        version = f" {link.server_version}" if link.server_version else ""
+        message = f"Temporal{version} at {target.address} serves namespace {target.namespace!r}."
         if link.advice is not None:
-            words += (
+            message += (
                 f" Progress is not indexed, because the search attributes are missing. Register them: {link.advice}"
             )
-        return Check(Verdict(Reason.REACHABLE, words), link.server_version)
+        return Check(Verdict(Reason.REACHABLE, message), link.server_version)

@@ -1,1 +1,1 @@
-"""The loop of AgentRuns, and what it remembers of them."""
+"""The controller of AgentRuns and its stores."""

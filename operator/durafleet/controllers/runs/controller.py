@@ -1,4 +1,4 @@
-"""The loop of AgentRuns: observe, plan, act, write the status if it changed."""
+"""The controller of AgentRuns. A reconcile observes, plans, acts, and writes the status if it changed."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from durafleet.api.lifecycle import RETRYABLE
 from durafleet.controllers.kind import Watch
 from durafleet.controllers.queue.fairness import Band
 from durafleet.controllers.queue.keyed import KeyedQueue
-from durafleet.controllers.runs.effects import TemporalTrouble, keep, perform, take_trouble
+from durafleet.controllers.runs.effects import TemporalCallError, perform, record_error, store_written
 from durafleet.controllers.runs.hints import take_hint
 from durafleet.controllers.runs.memory import Memory
 from durafleet.controllers.runs.metrics import measure
@@ -30,16 +30,16 @@ from durafleet.kube.resources import RUNS, read, write_status
 
 logger = logging.getLogger(__name__)
 
-STEPS = 12
-"""Most plans in one visit; a life needs fewer, so reaching it means that a plan does not settle."""
+MAX_PLANS = 12
+"""Most plans in one reconcile. A run needs fewer from start to end; more mean that the plans never end."""
 PROGRESS_EVERY = 10.0
-"""Seconds between writes of progress."""
-QUIET = 2
-"""Most runs that are worked on, or wait, while Events are posted as fast as that goes."""
+"""Seconds between writes of progress to a status."""
+LOW_LOAD = 2
+"""Most runs that are queued or being reconciled while Events are posted without pauses."""
 
 
 class RunController:
-    """Brings AgentRuns and their workflows together."""
+    """Reconciles AgentRuns with their workflows."""
 
     def __init__(self, world: World, *, concurrency: int) -> None:
         self._world = world
@@ -49,71 +49,71 @@ class RunController:
         self.tracker = self.sightings.tracker
         self._first_status_due = 0.0
         self._runs.changed = self.sightings.admission.observe
-        world.events.busy = lambda: self.queue.load > QUIET
+        world.events.busy = lambda: self.queue.load > LOW_LOAD
 
     @property
     def watches(self) -> tuple[Watch, ...]:
         return (Watch(RUNS, self.observe),)
 
     def observe(self, event: Mapping[str, Any]) -> None:
-        """Take in a watch event."""
+        """Store the AgentRun of a watch event, and enqueue its key if it changed."""
         self.sightings.observe(event)
 
     def wake(self, *, tenant: str, worker: str | None = None) -> None:
-        """Look again at the unfinished runs of a worker, or of a whole namespace."""
+        """Enqueue the runs of an AgentWorker, or of a namespace, that have not ended."""
         self.sightings.wake(tenant=tenant, worker=worker)
 
     def take_hint(self, workflow: str) -> bool:
-        """Reconcile the run of a workflow that is said to have ended; tell whether there is such a run."""
+        """Reconcile the run of a workflow that is reported as ended; return whether there is such a run."""
         return take_hint(workflow, self._runs, self.sightings)
 
     async def reconcile(self, key: Key) -> float | None:
-        """Bring one run as far as it goes now; return when to look again."""
+        """Reconcile one run; return after how many seconds to reconcile it again, if at all."""
         if (kept := self._runs.settled(key)) is not None:
-            if (patience := self._patience(kept)) != 0:
-                return patience
-            await self._take_up(kept)
+            if (delay := self._seconds_until_due(kept)) != 0:
+                return delay
+            await self._read_again(kept)
         run = self._runs.get(key)
         if run is None:
             self.sightings.forget(key)
             return None
-        if self.sightings.left_to_census(run):
+        if self.sightings.defer_to_census(run):
             return None
         memory = self.sightings.remember(run)
-        memory.enter()
+        memory.begin()
         try:
-            return await self._bring_on(key, memory)
+            return await self._reconcile_run(key, memory)
         finally:
             memory.given = None
-            if memory.leave():
+            if memory.end():
                 self.sightings.look_again(key)
             if (run := self._runs.get(key)) is not None:
                 self.sightings.admission.release(run)
 
-    def _patience(self, kept: SettledRun) -> float | None:
-        """Return in how many seconds a settled run is due; None if nothing is to come."""
-        if kept.key in self.sightings.memory:  # its workflow may have gone on
+    def _seconds_until_due(self, kept: SettledRun) -> float | None:
+        """Return in how many seconds a settled run has to be reconciled; None if never."""
+        if kept.key in self.sightings.memory:  # its workflow may have a later execution
             return 0
         if kept.expires is None:
             return None
         return max((kept.expires - self._world.now()).total_seconds(), 0)
 
-    async def _take_up(self, kept: SettledRun) -> None:
-        """Read a settled run anew: all of it is needed to decide."""
+    async def _read_again(self, kept: SettledRun) -> None:
+        """Read a settled run again: the plan needs the complete object."""
         body = await read(self._world.kube, RUNS, kept.namespace, kept.name)
         if body is None:
             self._runs.drop(kept.key)
         else:
-            self._runs.take_up(body)
+            self._runs.restore(body)
 
-    async def _bring_on(self, key: Key, memory: Memory) -> float | None:
+    async def _reconcile_run(self, key: Key, memory: Memory) -> float | None:
         trouble: Trouble | None = None
         failure: Unavailable | None = None
-        for _ in range(STEPS):
+        for _ in range(MAX_PLANS):
             run = self._runs.get(key)
             if run is None or run.uid != memory.uid:
                 return 0.0
-            plan = plan_run(run, self._surroundings(run, memory, trouble), now=self._world.now())
+            plan = plan_run(run, self._observed_state(run, memory, trouble), now=self._world.now())
             if not plan.actions and (plan.status is None or plan.status == run.status):
                 self._track(run, memory)
                 if failure is not None and plan.requeue is None:
@@ -123,14 +123,14 @@ class RunController:
                 return plan.requeue
             try:
                 await self._carry_out(run, memory, plan)
-            except TemporalTrouble as raised:
-                trouble, failure = take_trouble(memory, raised, now=self._world.now())
+            except TemporalCallError as raised:
+                trouble, failure = record_error(memory, raised, now=self._world.now())
                 continue
-            if _ends_the_visit(plan):
+            if _ends_reconciliation(plan):
                 return None
-        raise RuntimeError(f"AgentRun {key}: the plan still has actions after {STEPS} steps")
+        raise RuntimeError(f"AgentRun {key}: the plan still has actions after {MAX_PLANS} steps")
 
-    def _surroundings(self, run: Run, memory: Memory, trouble: Trouble | None) -> RunWorld:
+    def _observed_state(self, run: Run, memory: Memory, trouble: Trouble | None) -> RunWorld:
         worker = self._world.workers.get((run.namespace, run.spec.worker_ref.name))
         due = memory.progress_at is None or (self._world.now() - memory.progress_at).total_seconds() >= PROGRESS_EVERY
         return RunWorld(
@@ -151,7 +151,7 @@ class RunController:
         if not plan.actions and plan.status is not None:
             await self._write(run, memory, plan)
             return
-        for announcement in plan.announcements:  # with an action: nothing else will tell of it
+        for announcement in plan.announcements:  # a plan with actions: no status reports this
             await self._world.events.post(RUNS, run, announcement)
         if any(isinstance(action, StartWorkflow) for action in plan.actions):
             await self._start(run, memory, plan)
@@ -164,9 +164,9 @@ class RunController:
             run = self._runs.get(run.key) or run
 
     async def _start(self, run: Run, memory: Memory, plan: RunPlan) -> None:
-        """Start the workflow; its status is for later: all starts come first, and a run that is short needs one."""
-        self.sightings.admission.reserve(run)  # before the first await: the next plan must find the place taken
-        memory.started = True  # so are the events of our own writes, on their way, no reason to come back at once
+        """Start the workflow, and delay the first status: other starts come first, and a short run needs one status."""
+        self.sightings.admission.reserve(run)  # before the first await, so that the next plan sees the slot as taken
+        memory.started = True  # already now: watch events of our own writes must not make the run urgent
         try:
             await self._perform(run, memory, plan)
         except BaseException:
@@ -184,8 +184,8 @@ class RunController:
         try:
             body = await write_status(self._world.kube, RUNS, run, status.wire(), run.status.wire())
         except NotFound:
-            return  # deleted meanwhile: its event is on the way, and nothing is left to describe
-        keep(self._runs, memory, body)
+            return  # deleted meanwhile; its watch event follows
+        store_written(self._runs, memory, body)
         if status.progress != run.status.progress:
             memory.progress_at = self._world.now()
         measure(run, memory.execution, status, now=self._world.now())
@@ -200,7 +200,7 @@ class RunController:
             self.tracker.watch_ended(run.key, target)
         elif isinstance(target, Target) and execution is not None and execution.open:
             self.tracker.watch(run.key, target, execution, generation=run.generation)
-        elif memory.seen or not self.tracker.expects(run.key):
+        elif memory.observed or not self.tracker.expects(run.key):
             self.tracker.drop(run.key)
 
     def _settle(self, run: Run, plan: RunPlan) -> None:
@@ -208,6 +208,6 @@ class RunController:
         self.sightings.memory.pop(run.key, None)
 
 
-def _ends_the_visit(plan: RunPlan) -> bool:
-    """Tell whether what has been done is all for now: the key is marked for the rest, or the object is going."""
+def _ends_reconciliation(plan: RunPlan) -> bool:
+    """Return whether the reconcile ends after this plan: the key is enqueued again, or the object is being deleted."""
     return any(isinstance(action, StartWorkflow | DeleteRun) for action in plan.actions)

@@ -1,4 +1,4 @@
-"""Carrying out what a plan asks for an AgentRun: one outbound call an action, and what it taught is remembered."""
+"""Execute the actions of an AgentRun's plan: one outbound call for each action. The results go to the run's memory."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +13,6 @@ from durafleet.core.grace import Trouble
 from durafleet.core.objects import Run
 from durafleet.core.runs.actions import (
     AddFinalizer,
-    AskTemporal,
     CancelWorkflow,
     DeleteRun,
     Describe,
@@ -24,6 +23,7 @@ from durafleet.core.runs.actions import (
     RetryWorkflow,
     RunAction,
     StartWorkflow,
+    TemporalCall,
     TerminateWorkflow,
     UnpauseWorkflow,
 )
@@ -36,82 +36,82 @@ from durafleet.temporal.connections import Link
 from durafleet.temporal.retries import retry
 
 
-class TemporalTrouble(Exception):
-    """An error of Temporal, with what was asked."""
+class TemporalCallError(Exception):
+    """An error from Temporal, and the action that caused it."""
 
-    def __init__(self, error: DurafleetError, action: AskTemporal) -> None:
+    def __init__(self, error: DurafleetError, action: TemporalCall) -> None:
         super().__init__(str(error))
         self.error = error
         self.target = action.target
         self.starting = isinstance(action, StartWorkflow)
 
 
-def take_trouble(memory: Memory, raised: TemporalTrouble, *, now: datetime) -> tuple[Trouble, Unavailable | None]:
-    """Remember since when Temporal gives trouble; only the refusal of a start is final."""
+def record_error(memory: Memory, raised: TemporalCallError, *, now: datetime) -> tuple[Trouble, Unavailable | None]:
+    """Record since when calls to Temporal fail; only a refused start is final."""
     error, target = raised.error, raised.target
-    memory.trouble_since = memory.trouble_since or now
+    memory.failing_since = memory.failing_since or now
     passing = isinstance(error, Unavailable | NamespaceNotFound | Denied) or not raised.starting
     if isinstance(error, Refused) and raised.starting and "search attribute" in str(error).lower():
-        passing = True  # registered a moment ago: the server's cache has not seen it yet
+        passing = True  # just registered: not in the server's cache yet
     if passing:
         failure = error if isinstance(error, Unavailable) else Unavailable(str(error))
-        return Trouble(verdict_of(error, target), memory.trouble_since), failure
+        return Trouble(verdict_of(error, target), memory.failing_since), failure
     verdict = Verdict(
         Reason.START_REJECTED,
         f"Temporal refused to start the workflow: {str(error).rstrip('.')}. Correct the cause, then change "
         "spec.retry.token or create a new AgentRun.",
     )
-    return Trouble(verdict, memory.trouble_since, final=True), None
+    return Trouble(verdict, memory.failing_since, final=True), None
 
 
 async def perform(world: World, runs: RunStore, run: Run, memory: Memory, action: RunAction) -> None:
-    """Carry out one action.
+    """Execute one action.
 
     Raises:
-        TemporalTrouble: Temporal refused, or gave no answer.
-        DurafleetError: the API server did.
+        TemporalCallError: Temporal refused the call, or did not answer.
+        DurafleetError: the API server refused the call, or did not answer.
     """
     match action:
         case AddFinalizer():
-            keep(runs, memory, await set_finalizer(world.kube, RUNS, run, present=True))
+            store_written(runs, memory, await set_finalizer(world.kube, RUNS, run, present=True))
         case RemoveFinalizer():
-            await _let_go(world, runs, run, memory)
+            await _release(world, runs, run, memory)
         case ReadInput(source=source):
             memory.given = await read_input(world.kube, run.namespace, source)
         case DeleteRun():
             await delete_as_seen(world.kube, RUNS, run)
         case _:
             try:
-                await _ask(await world.pool.ready(action.target), run, memory, action)
+                await _call_temporal(await world.pool.ready(action.target), run, memory, action)
             except DurafleetError as error:
-                raise TemporalTrouble(error, action) from error
-            memory.trouble_since = None
+                raise TemporalCallError(error, action) from error
+            memory.failing_since = None
 
 
-def keep(runs: RunStore, memory: Memory, body: dict[str, Any]) -> None:
-    """Keep an AgentRun as a write of ours has left it."""
+def store_written(runs: RunStore, memory: Memory, body: dict[str, Any]) -> None:
+    """Store an AgentRun as our write has returned it."""
     memory.written.append(body["metadata"]["resourceVersion"])
     runs.put(body)
 
 
-async def _let_go(world: World, runs: RunStore, run: Run, memory: Memory) -> None:
+async def _release(world: World, runs: RunStore, run: Run, memory: Memory) -> None:
     try:
-        keep(runs, memory, await set_finalizer(world.kube, RUNS, run, present=False))
+        store_written(runs, memory, await set_finalizer(world.kube, RUNS, run, present=False))
     except NotFound:
         return
 
 
-async def _ask(link: Link, run: Run, memory: Memory, action: AskTemporal) -> None:
+async def _call_temporal(link: Link, run: Run, memory: Memory, action: TemporalCall) -> None:
     match action:
         case StartWorkflow(request=request):
-            memory.doubt()
+            memory.forget_execution()
             started = await executions.start(link, request)
-            memory.see(started or await executions.describe(link, request.workflow_id))
+            memory.observe(started or await executions.describe(link, request.workflow_id))
         case Describe(workflow_id=workflow):
-            memory.see(await executions.describe(link, workflow))
+            memory.observe(await executions.describe(link, workflow))
         case RetryWorkflow():
-            memory.doubt()
-            memory.see(await retry(link, action))
+            memory.forget_execution()
+            memory.observe(await retry(link, action))
         case ReadOutcome(workflow_id=workflow, run_id=run_id):
             await _read_outcome(link, memory, workflow, run_id)
         case CancelWorkflow(workflow_id=workflow):
@@ -120,12 +120,12 @@ async def _ask(link: Link, run: Run, memory: Memory, action: AskTemporal) -> Non
                 memory.execution = replace(memory.execution, cancel_requested=True)
         case TerminateWorkflow(workflow_id=workflow):
             await control.terminate(link, workflow, action.first_run_id, reason=action.reason)
-            memory.see(await executions.describe(link, workflow))
+            memory.observe(await executions.describe(link, workflow))
         case PauseWorkflow(workflow_id=workflow, run_id=run_id):
             await _pause(link, run, memory, workflow, run_id)
         case UnpauseWorkflow(workflow_id=workflow, run_id=run_id):
-            await control.unpause(link, workflow, run_id, reason="spec.suspend is false, or the run is to end")
-            memory.see(await executions.describe(link, workflow))
+            await control.unpause(link, workflow, run_id, reason="spec.suspend is false, or the run has to end")
+            memory.observe(await executions.describe(link, workflow))
 
 
 async def _read_outcome(link: Link, memory: Memory, workflow: str, run_id: str) -> None:
@@ -143,4 +143,4 @@ async def _pause(link: Link, run: Run, memory: Memory, workflow: str, run_id: st
     except Unsupported:
         memory.unpausable = run.generation
         return
-    memory.see(await executions.describe(link, workflow))
+    memory.observe(await executions.describe(link, workflow))

@@ -1,11 +1,11 @@
-"""The look around before the watches: what waits for its start is found before what has long been started.
+"""Lists of new AgentRuns before and during the initial lists of the watches, so that new runs start without delay.
 
-A watch lists all objects of a kind, in the order of their names, and 10,000 old AgentRuns take a while. The API
-server can tell those apart that have no state yet: they are few, and somebody waits for them. Where an AgentWorker
-bounds its open runs, those that hold a place or stand in line have to be known before any of them is started.
+The initial list of a watch returns all objects of a kind, ordered by name, and 10,000 old AgentRuns take a while. But
+the API server can select the few AgentRuns without a state, which wait for their start. If an AgentWorker has a
+concurrency limit, its runs that hold a slot or are queued have to be known before one of them is started.
 
-A list of all takes seconds, and what is created meanwhile would come after its last. So the look is repeated until
-the watches are through.
+The initial list takes seconds, and an AgentRun that is created meanwhile would come after all others. So new runs are
+listed again and again until the watches have delivered their initial lists.
 """
 
 import asyncio
@@ -25,45 +25,45 @@ from durafleet.kube.resources import CONNECTIONS, RUNS, WORKERS
 
 logger = logging.getLogger(__name__)
 
-EVERY = 1.0
-"""Seconds between looks while the watches list what was there."""
-MANY = 100
-"""AgentRuns that a watch has listed since the look before; with fewer, it is through in no time."""
-THROUGH = 10
-"""Looks in a row that were not needed; then the watches have listed everything."""
+LIST_INTERVAL = 1.0
+"""Seconds between lists of new runs while the watches deliver their initial lists."""
+LONG_LIST = 100
+"""AgentRuns from the initial list within one interval that make another list of new runs worthwhile."""
+IDLE_CHECKS = 10
+"""Consecutive intervals with fewer AgentRuns, after which the initial lists are considered complete."""
 WITHOUT_STATE = "status.state="
 UNFINISHED = ",".join(f"status.state!={state}" for state in sorted(TERMINAL))
 
 
-async def look_first(world: World, runs: RunController, *, namespaces: Sequence[str], shard: Shard) -> None:
-    """Take in connections, workers, and then the AgentRuns that are new. What fails here, the watches make good."""
-    await _try(lambda namespace: _look(world, runs, namespace, shard), namespaces)
+async def list_before_watches(world: World, runs: RunController, *, namespaces: Sequence[str], shard: Shard) -> None:
+    """Store the connections and the workers, then the new AgentRuns. If this fails, the watches deliver them later."""
+    await _for_each_namespace(lambda namespace: _list_kinds(world, runs, namespace, shard), namespaces)
 
 
-async def look_on(runs: RunController, kube: KubeClient, *, namespaces: Sequence[str], shard: Shard) -> None:
-    """Look for new runs again and again, as long as the watches have a long list to go through."""
+async def relist_new_runs(runs: RunController, kube: KubeClient, *, namespaces: Sequence[str], shard: Shard) -> None:
+    """List the new runs again and again, while the watches deliver a long initial list."""
     listed, idle = runs.sightings.listed, 0
-    while idle < THROUGH:
-        await asyncio.sleep(EVERY)
+    while idle < IDLE_CHECKS:
+        await asyncio.sleep(LIST_INTERVAL)
         before, listed = listed, runs.sightings.listed
-        if listed - before < MANY:
+        if listed - before < LONG_LIST:
             idle += 1
             continue
         idle = 0
-        await _try(lambda namespace: _look_for_new(runs, kube, namespace, shard), namespaces)
+        await _for_each_namespace(lambda namespace: _list_new_runs(runs, kube, namespace, shard), namespaces)
 
 
-async def _try(look: Callable[[str | None], Awaitable[None]], namespaces: Sequence[str]) -> None:
+async def _for_each_namespace(read: Callable[[str | None], Awaitable[None]], namespaces: Sequence[str]) -> None:
     try:
         for namespace in namespaces or (None,):
-            await look(namespace)
+            await read(namespace)
     except DurafleetError as error:
         logger.warning("listing the new AgentRuns failed; the watches deliver them later: %s", error)
-    except Exception:  # nor must a bug in what only makes haste keep the watches from beginning
+    except Exception:  # a bug in this optimization must not keep the watches from starting
         logger.exception("listing the new AgentRuns failed unexpectedly; the watches deliver them later")
 
 
-async def _look(world: World, runs: RunController, namespace: str | None, shard: Shard) -> None:
+async def _list_kinds(world: World, runs: RunController, namespace: str | None, shard: Shard) -> None:
     async for body in list_all(world.kube, CONNECTIONS, namespace):
         if _is_ours(body, shard):
             world.connections.put(body)
@@ -72,20 +72,20 @@ async def _look(world: World, runs: RunController, namespace: str | None, shard:
             world.workers.put(body)
     for worker in world.workers:
         if worker.spec.max_concurrent_runs is not None and namespace in (None, worker.namespace):
-            await _look_at_line(world, runs, worker)
-    await _look_for_new(runs, world.kube, namespace, shard)
+            await _list_unfinished_runs(world, runs, worker)
+    await _list_new_runs(runs, world.kube, namespace, shard)
 
 
-async def _look_for_new(runs: RunController, kube: KubeClient, namespace: str | None, shard: Shard) -> None:
+async def _list_new_runs(runs: RunController, kube: KubeClient, namespace: str | None, shard: Shard) -> None:
     async for body in list_all(kube, RUNS, namespace, fieldSelector=WITHOUT_STATE):
         if _is_ours(body, shard):
             runs.observe({"type": "ADDED", "object": body})
 
 
-async def _look_at_line(world: World, runs: RunController, worker: Worker) -> None:
+async def _list_unfinished_runs(world: World, runs: RunController, worker: Worker) -> None:
     selector = f"spec.workerRef.name={worker.name},{UNFINISHED}"
     found = [body async for body in list_all(world.kube, RUNS, worker.namespace, fieldSelector=selector)]
-    for body in found:  # all of them at once: no visit can come between the first and the last
+    for body in found:  # without await, so that no reconcile runs before all are known
         runs.observe({"type": None, "object": body})
 
 

@@ -1,4 +1,4 @@
-"""Hints that a run has ended, from wherever they come: they are worth a look at the run, and no belief."""
+"""Hints that a run has ended: they request a reconcile of the run, and nothing in them is trusted."""
 
 from typing import Protocol
 
@@ -7,18 +7,19 @@ from durafleet.core.objects import Key
 from durafleet.core.runs.identity import run_key, workflow_id
 
 
-class Looks(Protocol):
-    """Who sees to it that runs are looked at."""
+class Refresher(Protocol):
+    """Updates the observed state of runs."""
 
     def refresh(self, key: Key) -> None:
-        """Ask Temporal about a run again."""
+        """Describe the workflow of a run again."""
         ...
 
 
-def take_hint(workflow: str, runs: RunStore, sightings: Looks) -> bool:
-    """Look at the run of a workflow that is said to have ended; tell whether there is such a run.
+def take_hint(workflow: str, runs: RunStore, sightings: Refresher) -> bool:
+    """Refresh the run whose workflow is reported as ended; return whether there is such a run.
 
-    One whose end is settled is left alone: only a later execution could be news, and the sweeps find it.
+    A settled run (ended, nothing left to do) is ignored: only a later execution could change it, and the sweeps
+    (periodic visibility queries) find that.
     """
     key = run_key(workflow)
     run = runs.get(key) if key is not None else None

@@ -1,4 +1,4 @@
-"""What was observed of one AgentRun since the operator started; a restart loses nothing by losing it."""
+"""The observations of one AgentRun since the operator started. They may be lost at a restart: all can be made again."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,65 +10,67 @@ from durafleet.core.runs.world import Given
 
 @dataclass(slots=True)
 class Memory:
-    """Observations of one run.
+    """The observations of one run.
 
     Attributes:
-        absent: Temporal said that it does not know the workflow.
-        trouble_since: since when Temporal has given no answer, or a refusal.
-        progress_at: when progress was last written.
-        given: the input from elsewhere, or why it is not there; read anew at each visit.
+        execution: the last observed execution of its workflow.
+        absent: Temporal reported that the workflow does not exist.
+        failing_since: since when Temporal has refused calls or not answered; None if the last call succeeded.
+        progress_at: when progress was last written to the status.
+        given: the input that spec.inputFrom names, or why it is missing; read again in each reconcile.
         unpausable: the generation of the spec for which the server refused to pause the workflow.
-        started: Temporal has answered the start; what is left is to say so.
-        visited: the run is being worked on.
-        brought: resource versions that a watch has brought meanwhile.
-        written: those that our own writes have given meanwhile.
+        started: the workflow start was sent to Temporal; the first status of the run is not urgent.
+        reconciling: the run is being reconciled.
+        events_seen: resource versions in watch events during this reconcile.
+        written: resource versions that our own writes have created during this reconcile.
     """
 
     uid: str
     execution: Execution | None = None
     absent: bool = False
-    trouble_since: datetime | None = None
+    failing_since: datetime | None = None
     progress_at: datetime | None = None
     given: Given | Verdict | None = None
     unpausable: int | None = None
     started: bool = False
-    visited: bool = False
-    brought: list[str] = field(default_factory=list)
+    reconciling: bool = False
+    events_seen: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
 
-    def enter(self) -> None:
-        """Take in that the run is being worked on."""
-        self.visited = True
+    def begin(self) -> None:
+        """Record that a reconcile of the run begins."""
+        self.reconciling = True
 
-    def leave(self) -> bool:
-        """Take in that the visit is over; tell whether a watch has brought what was not our own doing.
+    def end(self) -> bool:
+        """Record that the reconcile is over; return whether a watch event contained a change by another client.
 
-        The echo of a write can come before its answer, so during a visit nobody can tell what is news.
+        The watch event of our own write can arrive before the response to the write. So only at the end of a
+        reconcile is it known which events are changes by others.
         """
-        self.visited = False
-        news = any(version not in self.written for version in self.brought)
-        self.brought.clear()
+        self.reconciling = False
+        changed = any(version not in self.written for version in self.events_seen)
+        self.events_seen.clear()
         self.written.clear()
-        return news
+        return changed
 
     @property
-    def seen(self) -> bool:
-        """Whether it is known what has become of the workflow."""
+    def observed(self) -> bool:
+        """Whether the state of the workflow is known."""
         return self.execution is not None or self.absent
 
-    def see(self, execution: Execution | None) -> None:
-        """Take in what a description said; how a run ended is read only once."""
+    def observe(self, execution: Execution | None) -> None:
+        """Record the observed execution (None: it does not exist); an outcome that was read stays."""
         before = self.execution
         if execution is not None and before is not None and before.run_id == execution.run_id and not execution.open:
             execution = replace(execution, outcome=execution.outcome or before.outcome)
         self.execution = execution
         self.absent = execution is None
 
-    def doubt(self) -> None:
-        """Forget all about the execution: what is about to be asked for may happen even if its answer is lost."""
+    def forget_execution(self) -> None:
+        """Forget the execution before a call that may change it: the call can succeed even if its response is lost."""
         self.execution, self.absent = None, False
 
     def forget_open(self) -> None:
-        """Forget an execution that may have changed; one that has closed stays as it is."""
+        """Forget an execution that may have changed; a closed one is kept, because it cannot change."""
         if self.execution is None or self.execution.open:
-            self.doubt()
+            self.forget_execution()

@@ -1,4 +1,4 @@
-"""How soon AgentRuns start, how soon their ends show, and how they end."""
+"""Metrics of AgentRuns: time to start, time from close to terminal status, and final states."""
 
 from datetime import datetime
 
@@ -23,7 +23,7 @@ FINISHED = Counter("durafleet_runs_finished_total", "AgentRuns that reached a te
 
 
 def measure(run: Run, execution: Execution | None, status: AgentRunStatus, *, now: datetime) -> None:
-    """Take in that a status has been written: what is measured is when a run started and when it ended."""
+    """Update the metrics after a status was written that reports the start or the end of a run."""
     if status.state == run.status.state or execution is None:
         return
     if run.status.start_time is None and execution.began is not None:

@@ -1,7 +1,7 @@
-"""AgentRuns that are known, each as a few hundred bytes: models are read from them when somebody wants to know.
+"""AgentRuns in packed form: spec and status as compressed JSON, from which models are created on access.
 
-As models an AgentRun takes about 10 KiB, ten thousand of them 100 MiB; packed it takes 1 KiB, and reading it anew
-costs some 50 microseconds. Those that were last asked for stay as they are.
+An AgentRun as models takes about 10 KiB, and ten thousand take 100 MiB. A packed one takes 1 KiB, and to unpack it
+costs about 50 microseconds. The models of the most recently used AgentRuns are cached.
 """
 
 import zlib
@@ -11,34 +11,34 @@ from collections.abc import Iterator, MutableMapping
 from durafleet.api.run import AgentRunSpec, AgentRunStatus
 from durafleet.core.objects import Key, Object, Run
 
-WARM = 128
-"""AgentRuns that are kept as models too: more than are ever worked on at the same time, by default."""
+CACHE_SIZE = 128
+"""AgentRuns whose models are cached: more than are reconciled at the same time by default."""
 Packed = Object[bytes, bytes]
-_QUICK = 1
-"""Level of compression: the best one is three times as slow, for a tenth less."""
+_LEVEL = 1
+"""Compression level: the best level takes three times as long and saves a tenth."""
 
 
 class PackedRuns(MutableMapping[Key, Run]):
-    """AgentRuns by key. What is asked for equals what was put in; whether it is the same object is not said."""
+    """AgentRuns by key. A returned run equals the stored one, but may be another object."""
 
     def __init__(self) -> None:
         self._packed: dict[Key, Packed] = {}
-        self._warm: OrderedDict[Key, Run] = OrderedDict()
+        self._cache: OrderedDict[Key, Run] = OrderedDict()
 
     def __getitem__(self, key: Key) -> Run:
-        run = self._warm.get(key)
+        run = self._cache.get(key)
         if run is None:
             run = _unpack(self._packed[key])
-        self._warm_up(key, run)
+        self._cache_run(key, run)
         return run
 
     def __setitem__(self, key: Key, run: Run) -> None:
         self._packed[key] = _pack(run)
-        self._warm_up(key, run)
+        self._cache_run(key, run)
 
     def __delitem__(self, key: Key) -> None:
         del self._packed[key]
-        self._warm.pop(key, None)
+        self._cache.pop(key, None)
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._packed)
@@ -47,22 +47,22 @@ class PackedRuns(MutableMapping[Key, Run]):
         return len(self._packed)
 
     def packed(self, key: Key) -> Packed | None:
-        """Return a run as it is kept: whoever wants to know its version only need not have it unpacked."""
+        """Return a run in packed form, which is enough to read its version."""
         return self._packed.get(key)
 
-    def _warm_up(self, key: Key, run: Run) -> None:
-        self._warm[key] = run
-        self._warm.move_to_end(key)
-        if len(self._warm) > WARM:
-            self._warm.popitem(last=False)
+    def _cache_run(self, key: Key, run: Run) -> None:
+        self._cache[key] = run
+        self._cache.move_to_end(key)
+        if len(self._cache) > CACHE_SIZE:
+            self._cache.popitem(last=False)
 
 
 def _pack(run: Run) -> Packed:
-    return Packed(**{**vars(run), "spec": _squeeze(run.spec), "status": _squeeze(run.status)})
+    return Packed(**{**vars(run), "spec": _compress(run.spec), "status": _compress(run.status)})
 
 
-def _squeeze(part: AgentRunSpec | AgentRunStatus) -> bytes:
-    return zlib.compress(part.model_dump_json(by_alias=True, exclude_unset=True).encode(), _QUICK)
+def _compress(part: AgentRunSpec | AgentRunStatus) -> bytes:
+    return zlib.compress(part.model_dump_json(by_alias=True, exclude_unset=True).encode(), _LEVEL)
 
 
 def _unpack(packed: Packed) -> Run:

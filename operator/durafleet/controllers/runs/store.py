@@ -1,4 +1,7 @@
-"""The AgentRuns that are known: whole, but packed, while something may be to do for them; a thin record afterwards."""
+"""The known AgentRuns: complete (but packed) until they are settled, and then only a small record of each.
+
+A run is settled if it has ended and nothing is left to do for it.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,43 +13,43 @@ from durafleet.controllers.store import Store, Versioned, key_of
 from durafleet.core.objects import Key, Run, read_run
 from durafleet.core.runs.settled import SettledRun
 
-AGENTRUNS = Gauge("durafleet_agentruns", "AgentRuns by state; New ones have none yet.", ["state"])
+AGENTRUNS = Gauge("durafleet_agentruns", "AgentRuns by state; New is an AgentRun without a state.", ["state"])
 
 
 class RunStore(Store[Run]):
-    """AgentRuns. `get` and iteration know the whole ones only; a newer version makes a settled one whole again."""
+    """AgentRuns. `get` and iteration return only complete ones. A newer version replaces a settled record."""
 
     def __init__(self) -> None:
-        self._whole = PackedRuns()
-        super().__init__(read_run, objects=self._whole)
+        self._full = PackedRuns()
+        super().__init__(read_run, objects=self._full)
         self._settled: dict[Key, SettledRun] = {}
 
     def settled(self, key: Key) -> SettledRun | None:
-        """Return what is kept of a run that is settled; None if it is whole, or unknown."""
+        """Return the record of a settled run; None if the run is stored completely, or unknown."""
         return self._settled.get(key)
 
     def known(self, key: Key) -> Run | SettledRun | None:
-        """Return a run in whatever form it is kept."""
-        return self._settled.get(key) or self._whole.get(key)
+        """Return a run, complete or as a settled record; None if it is unknown."""
+        return self._settled.get(key) or self._full.get(key)
 
     def version(self, key: Key) -> str | None:
-        """Return which version of a run is known; None if it is unknown."""
+        """Return the resource version of a known run; None if it is unknown."""
         known = self._known(key)
         return known.resource_version if known is not None else None
 
     def of(self, namespace: str) -> Iterator[Run]:
-        """Go through the whole ones of a namespace."""
-        for key in [key for key in self._whole if key[0] == namespace]:
-            if (run := self._whole.get(key)) is not None:
+        """Iterate over the complete runs of a namespace."""
+        for key in [key for key in self._full if key[0] == namespace]:
+            if (run := self._full.get(key)) is not None:
                 yield run
 
     def settle(self, run: SettledRun) -> None:
-        """Keep only this of a run. Nobody is told: to others it stays what it was."""
-        self._whole.pop(run.key, None)
+        """Replace a run by its settled record. This does not call `changed`, because the AgentRun did not change."""
+        self._full.pop(run.key, None)
         self._settled[run.key] = run
 
-    def take_up(self, body: Mapping[str, Any]) -> None:
-        """Make a settled run whole again, from a fresh read of it."""
+    def restore(self, body: Mapping[str, Any]) -> None:
+        """Replace a settled record by the complete run that was read again."""
         self._keep(key_of(body), body)
 
     def drop(self, key: Key) -> None:
@@ -55,7 +58,7 @@ class RunStore(Store[Run]):
         super().drop(key)
 
     def _known(self, key: Key) -> Versioned | None:
-        return self._settled.get(key) or self._whole.packed(key)
+        return self._settled.get(key) or self._full.packed(key)
 
     def _keep(self, key: Key, body: Mapping[str, Any]) -> bool:
         before = self.known(key)
@@ -67,7 +70,7 @@ class RunStore(Store[Run]):
 
 
 def _recount(before: Run | SettledRun | None, after: Run | SettledRun | None) -> None:
-    """Keep the metric true; a run that is settled keeps its state."""
+    """Update the metric. A settled run keeps its state."""
     if before is not None:
         AGENTRUNS.labels(_state_of(before)).dec()
     if after is not None:

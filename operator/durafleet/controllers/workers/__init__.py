@@ -1,1 +1,1 @@
-"""The loop of AgentWorkers."""
+"""The controller of AgentWorkers."""

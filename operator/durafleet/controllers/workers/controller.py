@@ -1,4 +1,4 @@
-"""The loop of AgentWorkers: their objects, their pods and who polls."""
+"""The controller of AgentWorkers: their objects, their pods and their pollers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from durafleet.core.objects import Key, Worker
 from durafleet.core.places import Target
 from durafleet.core.runs.waiting import matters_to_runs
 from durafleet.core.workers.actions import ApplyObject, DeleteObject, WorkerPlan
-from durafleet.core.workers.applying import bears, digest, is_as_applied, stamped
+from durafleet.core.workers.applying import digest, has_digest_of, is_as_applied, with_digest
 from durafleet.core.workers.deployment import (
     WORKER_LABEL,
     WorkerDefaults,
@@ -41,21 +41,22 @@ from durafleet.kube.resources import (
 from durafleet.kube.views import current_pods, rollout_of
 from durafleet.temporal.pollers import pollers
 
-STEPS = 6
+MAX_PLANS = 6
+"""Most plans in one reconcile."""
 
 
 @dataclass
 class Memory:
-    """What we last applied, so that a later edit by others shows."""
+    """The objects as the operator last applied them, so that a later change by another client is detected."""
 
     uid: str
-    deployment: tuple[str, int] | None = None  # digest of the manifest, generation after it
+    deployment: tuple[str, int] | None = None  # digest of the manifest, generation after it was applied
     agents: str | None = None  # digest of the ConfigMap's manifest
     agents_exist: bool | None = None
 
 
 class WorkerController:
-    """Brings AgentWorkers and their Deployments together."""
+    """Reconciles AgentWorkers with their Deployments."""
 
     def __init__(self, world: World, runs: RunController, *, defaults: WorkerDefaults, concurrency: int = 4) -> None:
         self._world = world
@@ -71,55 +72,55 @@ class WorkerController:
         return Watch(WORKERS, self.observe), Watch(DEPLOYMENTS, self.observe_deployment, WORKER_LABEL)
 
     def observe(self, event: Mapping[str, Any]) -> None:
-        """Take in a watch event of an AgentWorker."""
+        """Store the AgentWorker of a watch event, and enqueue its key."""
         self.queue.mark(self._world.workers.observe(event))
 
     def observe_deployment(self, event: Mapping[str, Any]) -> None:
-        """Take in a watch event of a Deployment of ours."""
+        """Store the Deployment of a watch event, and enqueue the key of its AgentWorker."""
         body = event["object"]
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
         if event.get("type") == "DELETED":
             self._deployments.pop(key, None)
         else:
-            self._keep(body)
+            self._store_deployment(body)
         self.queue.mark((key[0], body["metadata"].get("labels", {}).get(WORKER_LABEL, key[1])))
 
     def _changed(self, before: Worker | None, after: Worker | None) -> None:
-        """Wake the runs of an AgentWorker, if they may wait for this."""
+        """Enqueue the runs of an AgentWorker, if the change matters to them."""
         worker = after or before
         if worker is not None and matters_to_runs(before, after):
             self._runs.wake(tenant=worker.namespace, worker=worker.name)
 
     def wake(self, *, tenant: str) -> None:
-        """Look again at the workers of a namespace."""
+        """Enqueue the AgentWorkers of a namespace."""
         for worker in self._world.workers:
             if worker.namespace == tenant:
                 self.queue.mark(worker.key)
 
     async def reconcile(self, key: Key) -> float | None:
-        """Bring one worker as far as it goes now; return when to look again."""
-        for _ in range(STEPS):
+        """Reconcile one AgentWorker; return after how many seconds to reconcile it again, if at all."""
+        for _ in range(MAX_PLANS):
             worker = self._world.workers.get(key)
             if worker is None:
                 self._memory.pop(key, None)
                 self.queue.forget(key)
                 return None
             memory = self._remember(worker)
-            surroundings = await self._surroundings(worker, memory)
-            plan = plan_worker(worker, surroundings, defaults=self._defaults, now=self._world.now())
+            world = await self._observed_state(worker, memory)
+            plan = plan_worker(worker, world, defaults=self._defaults, now=self._world.now())
             if not plan.actions and (plan.status is None or plan.status == worker.status):
                 return plan.requeue
             await self._carry_out(worker, memory, plan)
-        raise RuntimeError(f"AgentWorker {key}: the plan still has actions after {STEPS} steps")
+        raise RuntimeError(f"AgentWorker {key}: the plan still has actions after {MAX_PLANS} steps")
 
-    async def _surroundings(self, worker: Worker, memory: Memory) -> WorkerWorld:
+    async def _observed_state(self, worker: Worker, memory: Memory) -> WorkerWorld:
         name = worker.spec.connection_ref.name if worker.spec.connection_ref else None
         target = self._world.target(worker.namespace, name)
         if isinstance(target, Verdict) or invalid_worker(worker, self._defaults) is not None:
             return WorkerWorld(target=target)
         rollout = await self._rollout(worker, memory, target)
-        await self._know_agents(worker, memory)
-        problem, polling, trouble = await self._look(worker, rollout, target)
+        await self._check_agents(worker, memory)
+        problem, polling, trouble = await self._observe_pods(worker, rollout, target)
         return WorkerWorld(
             target=target,
             rollout=rollout,
@@ -132,35 +133,35 @@ class WorkerController:
 
     async def _rollout(self, worker: Worker, memory: Memory, target: Target) -> Rollout | None:
         body = self._deployments.get(worker.key)
-        if body is None and memory.deployment is None:  # a Deployment without our label is not in the watch
+        if body is None and memory.deployment is None:  # the watch has no Deployments without our label
             body = await read(self._world.kube, DEPLOYMENTS, worker.namespace, worker.name)
             if body is not None:
-                self._keep(body)
+                self._store_deployment(body)
         if body is None:
             return None
         manifest = deployment(worker, target, self._defaults)
-        if memory.deployment is None and bears(body, manifest):
-            await self._know_deployment(worker, memory, manifest)
+        if memory.deployment is None and has_digest_of(body, manifest):
+            await self._check_deployment(worker, memory, manifest)
         applied = memory.deployment == (digest(manifest), body["metadata"].get("generation", 0))
         return rollout_of(body, owner_uid=worker.uid, applied=applied)
 
-    async def _know_deployment(self, worker: Worker, memory: Memory, manifest: dict[str, Any]) -> None:
-        """After a restart: a Deployment that is as an earlier operator applied it is not applied again."""
+    async def _check_deployment(self, worker: Worker, memory: Memory, manifest: dict[str, Any]) -> None:
+        """After a restart, find out whether the Deployment still is as the operator last applied it."""
         found = await read(self._world.kube, DEPLOYMENTS, worker.namespace, worker.name)
         if found is not None and is_as_applied(found, manifest):
             memory.deployment = (digest(manifest), found["metadata"].get("generation", 0))
 
-    async def _know_agents(self, worker: Worker, memory: Memory) -> None:
+    async def _check_agents(self, worker: Worker, memory: Memory) -> None:
         if memory.agents_exist is None:
             found = await read(self._world.kube, CONFIG_MAPS, worker.namespace, agents_name(worker))
             memory.agents_exist = found is not None and _controlled(found, worker.uid)
             if found is not None and is_as_applied(found, config_map(worker)):
                 memory.agents = digest(config_map(worker))
 
-    async def _look(
+    async def _observe_pods(
         self, worker: Worker, rollout: Rollout | None, target: Target
     ) -> tuple[Verdict | None, int | None, Verdict | None]:
-        """Look at the pods, and once they run at who polls."""
+        """Return the problem of the pods; or, once they run, the number that poll, or why that is unknown."""
         if rollout is None or not rollout.applied or not rollout.owned or worker.spec.replicas == 0:
             return None, None, None
         found = list_all(self._world.kube, PODS, worker.namespace, labelSelector=selector(worker))
@@ -168,9 +169,9 @@ class WorkerController:
         if not rollout.settled:
             image = worker.spec.image or self._defaults.image or ""
             return pod_problem(pods, image=image), None, None
-        return await self._who_polls(worker, target, pods)
+        return await self._observe_pollers(worker, target, pods)
 
-    async def _who_polls(
+    async def _observe_pollers(
         self, worker: Worker, target: Target, pods: list[Pod]
     ) -> tuple[Verdict | None, int | None, Verdict | None]:
         try:
@@ -200,14 +201,14 @@ class WorkerController:
                 self._world.events.record(WORKERS, worker, announcement)
 
     async def _apply(self, memory: Memory, manifest: dict[str, Any]) -> None:
-        body = await apply(self._world.kube, stamped(manifest))
+        body = await apply(self._world.kube, with_digest(manifest))
         if manifest["kind"] == "ConfigMap":
             memory.agents, memory.agents_exist = digest(manifest), True
             return
-        self._keep(body)
+        self._store_deployment(body)
         memory.deployment = (digest(manifest), body["metadata"].get("generation", 0))
 
-    def _keep(self, body: Mapping[str, Any]) -> None:
+    def _store_deployment(self, body: Mapping[str, Any]) -> None:
         meta = body["metadata"]
         key = (meta["namespace"], meta["name"])
         known = self._deployments.get(key)

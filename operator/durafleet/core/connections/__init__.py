@@ -1,1 +1,1 @@
-"""TemporalConnections: which Temporal namespace an object uses, and whether it can be used."""
+"""TemporalConnections: the Temporal namespace that an object uses, and the status of a connection to it."""

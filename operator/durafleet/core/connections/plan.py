@@ -1,4 +1,4 @@
-"""What the status of a TemporalConnection says about the last attempt to use it."""
+"""The plan of a TemporalConnection: its status after a check."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,19 +13,19 @@ from durafleet.core.plans import Plan
 
 ConnectionPlan = Plan[TemporalConnectionStatus, Never]
 CHECK_EVERY = 60.0
-"""Seconds between checks of a connection that works."""
+"""Seconds between checks of a usable connection."""
 RETRY_EVERY = 5.0
-"""Seconds between checks of one that does not."""
+"""Seconds between checks of an unusable connection."""
 USABLE = frozenset({Reason.REACHABLE, Reason.THROTTLED})
 
 
 @dataclass(frozen=True)
 class Check:
-    """What came of connecting.
+    """The result of a check of a connection.
 
     Attributes:
-        verdict: REACHABLE, or why not, or THROTTLED if the server limits how often it may be asked.
-        server_version: as the server reports it; None if it was not reached.
+        verdict: REACHABLE; or THROTTLED if the server limits the rate of requests; or why it is unusable.
+        server_version: as the server reports it; None if the server was not reached.
     """
 
     verdict: Verdict
@@ -33,7 +33,7 @@ class Check:
 
 
 def matters_to_others(before: Connection | None, after: Connection | None) -> bool:
-    """Tell whether a change of a connection is one that its workers and runs have to be looked at for."""
+    """Return whether a change of a connection requires a reconcile of its AgentWorkers and AgentRuns."""
     if before is None or after is None:
         return before is not after
     return before.spec != after.spec or _usable(before) != _usable(after)
@@ -45,7 +45,7 @@ def _usable(connection: Connection) -> bool:
 
 
 def plan_connection(connection: Connection, check: Check, *, now: datetime) -> ConnectionPlan:
-    """Decide the status after a check."""
+    """Return the status after a check, and when to check again."""
     if connection.deleted is not None:
         return Plan()
     reachable = check.verdict.reason in USABLE

@@ -1,4 +1,4 @@
-"""Which Temporal namespace an object means: its worker, that worker's connection, else the operator's default."""
+"""Resolve the name of a TemporalConnection, or the operator's default connection, to a Temporal namespace."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,21 @@ from durafleet.core.places import Target
 
 @dataclass(frozen=True)
 class DefaultConnection:
-    """The operator's own connection, from its settings; `address` None means there is none."""
+    """The operator's default connection, from its settings; there is none if `address` is None."""
 
     address: str | None
     namespace: str = "default"
 
 
 def connection_target(connection: Connection) -> Target:
-    """Return the target of a TemporalConnection."""
+    """Return the Temporal namespace of a TemporalConnection."""
     return Target(connection.namespace, connection.name, connection.spec.address, connection.spec.namespace)
 
 
 def resolve_target(
     tenant: str, name: str | None, *, connection: Connection | None, default: DefaultConnection
 ) -> Target | Verdict:
-    """Return the Temporal namespace behind a connection's name, or why there is none."""
+    """Return the Temporal namespace for the name of a connection (None: the default), or why there is none."""
     if name is not None:
         if connection is None:
             return connection_not_found(name, tenant)

@@ -1,1 +1,1 @@
-"""AgentRuns: what to do next for one, and the status that says so."""
+"""AgentRuns: the next actions for one run, and its status."""

@@ -1,4 +1,4 @@
-"""What the plan of an AgentRun can ask for. Each action is a value; the controller makes it one outbound call."""
+"""The actions in the plan of an AgentRun. An action is a plain value; the controller makes one call for it."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from durafleet.core.runs.execution import StartRequest
 
 @dataclass(frozen=True)
 class AddFinalizer:
-    """Keep the AgentRun until its workflow has ended."""
+    """Add our finalizer, which keeps the AgentRun until its workflow has ended."""
 
 
 @dataclass(frozen=True)
 class RemoveFinalizer:
-    """Let the AgentRun go."""
+    """Remove our finalizer, which releases the AgentRun."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class StartWorkflow:
 
 @dataclass(frozen=True)
 class Describe:
-    """Ask Temporal for the execution of this workflow id."""
+    """Call DescribeWorkflowExecution, which returns the latest execution of the workflow id."""
 
     target: Target
     workflow_id: str
@@ -34,7 +34,7 @@ class Describe:
 
 @dataclass(frozen=True)
 class ReadOutcome:
-    """Read the close event of this run."""
+    """Read the close event of one execution."""
 
     target: Target
     workflow_id: str
@@ -73,11 +73,11 @@ class UnpauseWorkflow:
 
 @dataclass(frozen=True)
 class RetryWorkflow:
-    """Another attempt: a reset of this run, or the start of a new one where the history does not allow it.
+    """Make another attempt: reset the execution, or start a new one if its history does not allow a reset.
 
     Attributes:
-        run_id: the run that ended; if the workflow has moved on from it, nothing is to be done.
-        start: how to start anew; None if the AgentWorker or the input that it takes is not there.
+        run_id: the execution that ended. If the workflow has a later execution, there is nothing to do.
+        start: the request for a new start; None if the AgentWorker or the input is missing.
     """
 
     target: Target
@@ -89,17 +89,17 @@ class RetryWorkflow:
 
 @dataclass(frozen=True)
 class ReadInput:
-    """Read the input from where spec.inputFrom says."""
+    """Read the input from the ConfigMap or Secret that spec.inputFrom names."""
 
     source: InputFrom
 
 
 @dataclass(frozen=True)
 class DeleteRun:
-    """Delete the AgentRun; its time after the end is up."""
+    """Delete the AgentRun, because its time to live after the end is over."""
 
 
-AskTemporal = (
+TemporalCall = (
     StartWorkflow
     | Describe
     | ReadOutcome
@@ -109,5 +109,5 @@ AskTemporal = (
     | UnpauseWorkflow
     | RetryWorkflow
 )
-RunAction = AddFinalizer | RemoveFinalizer | ReadInput | DeleteRun | AskTemporal
+RunAction = AddFinalizer | RemoveFinalizer | ReadInput | DeleteRun | TemporalCall
 RunPlan = Plan[AgentRunStatus, RunAction]

@@ -1,4 +1,8 @@
-"""Whose turn it is where an AgentWorker bounds its open runs: by priority, then by age, then by name."""
+"""The concurrency limit of an AgentWorker (spec.maxConcurrentRuns), and the order of the runs that wait for it.
+
+An AgentWorker with a limit has that many slots. A run holds a slot while its workflow is open or may be open. The
+runs that wait for a slot are queued, ordered by priority, then by age, then by name.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,12 +16,12 @@ Rank = tuple[int, datetime, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """A run's place among those that wait.
+    """Whether a run may start now, and its position in the queue of its AgentWorker.
 
     Attributes:
-        position: 1 is the next.
-        limit: the worker's maxConcurrentRuns.
-        free: whether a place is free for this run.
+        position: position in the queue; 1 is the next run to start.
+        limit: the AgentWorker's spec.maxConcurrentRuns.
+        free: whether a slot is free for this run.
     """
 
     position: int
@@ -26,24 +30,24 @@ class Turn:
 
 
 def rank(run: Run, *, worker_priority: int) -> Rank:
-    """Return what runs of one worker are ordered by."""
+    """Return the sort key of a run in the queue of its AgentWorker."""
     return run.spec.priority or worker_priority, run.created, run.name
 
 
-def holds_place(run: Run) -> bool:
-    """Tell whether the run's workflow is open, or may be."""
+def holds_slot(run: Run) -> bool:
+    """Return whether the run holds a slot: its workflow is open or may be open."""
     may_have_workflow = FINALIZER in run.finalizers or run.status.workflow is not None
     return may_have_workflow and run.status.state not in TERMINAL
 
 
-def stands_in_line(run: Run) -> bool:
-    """Tell whether the run waits for a place, and only for that."""
-    waiting = run.status.state == Reason.QUEUED and not holds_place(run)
+def is_queued(run: Run) -> bool:
+    """Return whether the run waits for a slot, and for nothing else."""
+    waiting = run.status.state == Reason.QUEUED and not holds_slot(run)
     return waiting and run.deleted is None and not run.spec.suspend and run.spec.stop is None
 
 
-def told_position(before: int | None, now: int) -> int:
-    """Return the position to write: the old one until it has halved, so that a long line costs few writes."""
+def reported_position(before: int | None, now: int) -> int:
+    """Return the position to write. It changes only when it halves or grows, so that a long queue needs few writes."""
     if before is not None and before / 2 < now <= before:
         return before
     return now

@@ -1,7 +1,8 @@
-"""What Temporal is given to call when a run ends, and how such a call is known to be one that we asked for.
+"""Completion callbacks: the URL and the headers that Temporal calls when a workflow ends, and their signature.
 
-The receiver is open to whoever reaches it, so a call has to show that it stems from a start of ours: it brings the
-workflow id back, signed. It proves no more than that, and nothing else that it says is believed.
+Anybody who can reach the receiver can send it a request. So a callback carries the workflow id in a header, signed by
+the operator at the start of the workflow. The signature proves that the operator started a workflow with this id, and
+nothing more: the operator trusts nothing else in the request.
 """
 
 import hmac
@@ -11,36 +12,36 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 
 PATH = "/callbacks/completed"
-"""Where the operator receives them."""
+"""URL path of the operator's receiver."""
 WORKFLOW_HEADER = "durafleet-workflow"
 SIGNATURE_HEADER = "durafleet-signature"
 
 
 @dataclass(frozen=True)
 class CallbackAddress:
-    """Where Temporal calls, and the secret that signs.
+    """The URL that Temporal calls, and the secret for the signature.
 
     Attributes:
-        url: as Temporal reaches the operator.
+        url: the receiver's URL, as Temporal reaches it.
     """
 
     url: str
     secret: str = field(repr=False)
 
     def headers(self, workflow_id: str) -> dict[str, str]:
-        """Return what a call for a workflow has to bring.
+        """Return the headers of the callback for a workflow.
 
-        The id alone says which AgentRun it is: it holds the namespace, the name, and the UID or the key.
+        The workflow id identifies the AgentRun: it contains the namespace, the name, and the UID or idempotency key.
         """
         return {WORKFLOW_HEADER: workflow_id, SIGNATURE_HEADER: sign(workflow_id, secret=self.secret)}
 
     def signed(self, workflow_id: str, signature: str) -> bool:
-        """Tell whether a signature is ours, in a time that does not tell how much of it is."""
+        """Return whether the signature is valid; the comparison takes constant time."""
         return hmac.compare_digest(_bytes(sign(workflow_id, secret=self.secret)), _bytes(signature))
 
     @property
     def server_setting(self) -> str:
-        """The dynamic configuration that lets a Temporal server call here."""
+        """The dynamic configuration that makes a Temporal server allow callbacks to this URL."""
         parts = urlsplit(self.url)
         allowed = [{"Pattern": parts.netloc, "AllowInsecure": parts.scheme == "http"}]
         return f"callback.allowedAddresses={json.dumps(allowed, separators=(',', ':'))}"
@@ -52,4 +53,4 @@ def sign(workflow_id: str, *, secret: str) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode(errors="surrogateescape")  # as a header may come, whatever its bytes are
+    return text.encode(errors="surrogateescape")  # a header may contain any bytes

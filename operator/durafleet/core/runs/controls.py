@@ -1,4 +1,4 @@
-"""What spec.stop and spec.suspend ask to be done to an open workflow."""
+"""The actions that spec.stop and spec.suspend require for an open workflow."""
 
 from durafleet.api.run import Stop
 from durafleet.api.status import Reason
@@ -9,7 +9,7 @@ from durafleet.core.runs.actions import CancelWorkflow, PauseWorkflow, RunAction
 from durafleet.core.runs.execution import Execution, ExecutionStatus
 
 OPERATOR_IDENTITY = "durafleet-operator"
-"""What the identity begins with under which the operator speaks to Temporal."""
+"""Prefix of the identity that the operator uses in calls to Temporal."""
 _NOT_PAUSABLE = Verdict(
     Reason.SUSPEND_UNSUPPORTED,
     "spec.suspend is true, but this Temporal server cannot pause workflows, so the run continues. Enable "
@@ -20,7 +20,7 @@ _NOT_PAUSABLE = Verdict(
 def control(
     run: Run, execution: Execution, *, target: Target, pausable: bool
 ) -> tuple[RunAction | None, Verdict | None]:
-    """Return what spec.stop and spec.suspend ask to be done to an open execution now, or why it cannot be done."""
+    """Return the action that spec.stop or spec.suspend requires for an open execution, or why it is impossible."""
     workflow, first, latest = execution.workflow_id, execution.first_run_id, execution.run_id
     paused = execution.status is ExecutionStatus.PAUSED
     if run.spec.stop is Stop.TERMINATE:
@@ -28,7 +28,7 @@ def control(
     if run.spec.stop is Stop.CANCEL:
         if not execution.cancel_requested:
             return CancelWorkflow(target, workflow, first, "spec.stop is Cancel"), None
-        # A paused workflow would never get to hear of it.
+        # A paused workflow does not receive the cancellation request.
         return (UnpauseWorkflow(target, workflow, latest), None) if paused else (None, None)
     if run.spec.suspend and not paused:
         return (PauseWorkflow(target, workflow, latest), None) if pausable else (None, _NOT_PAUSABLE)

@@ -1,4 +1,4 @@
-"""The status of an AgentRun that has ended: by its workflow, without one, or with one that is gone."""
+"""The status of an AgentRun that ends: with its workflow, without a workflow, or because its workflow is lost."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,18 +24,18 @@ _CLOSED = {
     ExecutionStatus.TIMED_OUT: Reason.TIMED_OUT,
 }
 
-_RETRY_PATIENCE = 5.0
-"""Seconds between tries of an attempt that cannot be made yet."""
+_RETRY_INTERVAL = 5.0
+"""Seconds until the operator tries again to make an attempt that was not possible."""
 
 
 def closed_status(run: Run, execution: Execution, target: Target, worker: Worker | None, *, now: datetime) -> RunPlan:
-    """A closed execution whose outcome was read."""
+    """Return the final status for a closed execution whose outcome was read."""
     outcome = execution.outcome
     state = _CLOSED[execution.status]
     by_spec = (state == Reason.CANCELLED and run.spec.stop is not None) or (
         state == Reason.TERMINATED and run.spec.stop is Stop.TERMINATE
     )
-    verdict = Verdict(state, _closing_words(execution, by_spec=by_spec))
+    verdict = Verdict(state, _closing_message(execution, by_spec=by_spec))
     completed = state == Reason.COMPLETED
     good = completed or by_spec
     summary = Summary(
@@ -58,7 +58,7 @@ def closed_status(run: Run, execution: Execution, target: Target, worker: Worker
     return Plan(status=status, announcements=(Announcement("Normal" if good else "Warning", state, verdict.message),))
 
 
-def _closing_words(execution: Execution, *, by_spec: bool) -> str:
+def _closing_message(execution: Execution, *, by_spec: bool) -> str:
     took = ""
     if execution.began and execution.close_time:
         span = max(execution.close_time - execution.began, timedelta(0))
@@ -81,7 +81,7 @@ def _closing_words(execution: Execution, *, by_spec: bool) -> str:
 
 
 def rejected(run: Run, verdict: Verdict, *, now: datetime) -> RunPlan:
-    """End a run that never had a workflow."""
+    """End a run without a workflow."""
     by_spec = verdict.reason == Reason.CANCELLED
     summary = Summary(succeeded="False", ready="True" if by_spec else "False", verdict=verdict, stalled=not by_spec)
     announcement = Announcement("Normal" if by_spec else "Warning", verdict.reason, verdict.message)
@@ -92,7 +92,7 @@ def rejected(run: Run, verdict: Verdict, *, now: datetime) -> RunPlan:
 
 
 def vanished(run: Run, *, now: datetime) -> RunPlan:
-    """The workflow was started, and Temporal no longer knows it."""
+    """End a run whose workflow was started, but no longer exists in Temporal."""
     verdict = Verdict(
         Reason.TERMINATED,
         "This run's workflow no longer exists in Temporal: it was deleted, or its retention period ended before the "
@@ -102,7 +102,7 @@ def vanished(run: Run, *, now: datetime) -> RunPlan:
 
 
 def foreign(run: Run, execution: Execution, *, now: datetime) -> RunPlan:
-    """The workflow id belongs to something that the operator did not start for this run."""
+    """End a run whose workflow id belongs to a workflow that the operator did not start for this run."""
     verdict = Verdict(
         Reason.START_REJECTED,
         f"Workflow {workflow_id(run)!r} exists, but was not started for this AgentRun (type {execution.type!r}; its "
@@ -113,12 +113,12 @@ def foreign(run: Run, execution: Execution, *, now: datetime) -> RunPlan:
 
 
 def result_ref(execution: Execution, target: Target) -> str:
-    """Return where the whole result is."""
+    """Return the reference to the complete result."""
     return f"temporal://{target.namespace}/{execution.workflow_id}?run={execution.run_id}"
 
 
 def retry_delayed(run: Run, verdict: Verdict, *, now: datetime) -> RunPlan:
-    """The attempt that spec.retry asks for cannot be made yet; until then the run's end stands."""
+    """Keep the outcome, and report why the attempt that spec.retry requests is not possible yet."""
     state = run.status.state or Reason.TERMINATED
     before = run.status.condition(ConditionType.SUCCEEDED)
     waiting = Verdict(verdict.reason, f"spec.retry waits: {verdict.message}")
@@ -129,13 +129,13 @@ def retry_delayed(run: Run, verdict: Verdict, *, now: datetime) -> RunPlan:
         verdict=waiting,
         stalled=True,
     )
-    token = run.status.retry_token  # not acted upon yet
-    return Plan(status=with_summary(run, summary, state=state, now=now, retry_token=token), requeue=_RETRY_PATIENCE)
+    token = run.status.retry_token  # the request is still open
+    return Plan(status=with_summary(run, summary, state=state, now=now, retry_token=token), requeue=_RETRY_INTERVAL)
 
 
 def retry_ignored(run: Run, *, token: str | None) -> tuple[Announcement, ...]:
-    """Tell that spec.retry asked for something of a run that has completed."""
+    """Return the Event that a new spec.retry.token was ignored, because the run has completed."""
     if token is None or token == run.status.retry_token:
         return ()
-    words = f"spec.retry.token {token!r} was ignored because the run has completed. Create a new AgentRun."
-    return (Announcement("Warning", "RetryIgnored", words),)
+    message = f"spec.retry.token {token!r} was ignored because the run has completed. Create a new AgentRun."
+    return (Announcement("Warning", "RetryIgnored", message),)

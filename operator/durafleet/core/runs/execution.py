@@ -1,4 +1,8 @@
-"""What Temporal says of a workflow execution, as plain values."""
+"""A workflow execution as Temporal reports it, in plain values.
+
+An execution is observed in one of two ways. It is described: DescribeWorkflowExecution returned it as the latest
+execution of its workflow id. Or it is a row: a visibility query listed it. A row has fewer fields and can be outdated.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -27,7 +31,7 @@ OPEN = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.PAUSED})
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a closed execution ended: the result as JSON text, or the failure."""
+    """The outcome of a closed execution: the result as JSON text, or the failure."""
 
     result: str | None = None
     failure: Failure | None = None
@@ -38,16 +42,16 @@ class Execution:
     """One workflow execution as last observed.
 
     Attributes:
-        first_run_id: of its chain; empty where a list does not say.
-        described: Temporal was asked for the latest execution of this id, and named this one. A row of a
-            list may be one that a reset has left behind.
-        owner: the AgentRun that its memo names, as <namespace>/<name>; None if it names none.
-        phase: what the workflow says of itself; None if nothing.
-        paused_by: identity and reason of who paused it; known only if described.
-        outcome: read once after the execution closed; None before.
-        problem: why its workflow tasks keep failing, in Temporal's words; None if they do not.
-        answered: when Temporal answered our start, by our clock; it stands in for the start time until
-            Temporal has told that, but never decides which of two executions is the later.
+        first_run_id: first run id of its chain of executions; empty in a row that does not contain it.
+        described: DescribeWorkflowExecution returned it as the latest execution of its workflow id. A row may be an
+            earlier execution that a reset has replaced.
+        owner: the AgentRun that its memo names, as <namespace>/<name>; None if the memo names none.
+        phase: the phase that the workflow reports; None if it reports none.
+        paused_by: identity and reason of the pause; known only if described.
+        outcome: read once, after the execution closed; None before.
+        problem: why its workflow tasks keep failing, as Temporal reports it; None if they do not fail.
+        answered: when Temporal answered our start, by the operator's clock. It replaces the start time until
+            Temporal has reported that, but never decides which of two executions is the later one.
     """
 
     workflow_id: str
@@ -76,26 +80,29 @@ class Execution:
     def open(self) -> bool:
         return self.status in OPEN
 
-    def doubtful(self, recorded: str | None) -> bool:
-        """Tell whether Temporal has to be asked before this is believed; `recorded` is the run id in the status.
+    def needs_describe(self, recorded: str | None) -> bool:
+        """Return whether this row has to be verified with DescribeWorkflowExecution before it is trusted.
 
-        A row of a list tells less than a description: not which chain it belongs to, nor who paused
-        it. And one that says closed may be an execution that a reset has left behind: always
-        possible of a terminated one, and of any other than the recorded one.
+        A row does not contain the chain of executions or who paused it. And a closed row may be an execution that a
+        reset has replaced. This is always possible for a terminated execution, and for every execution other than
+        the recorded one.
+
+        Args:
+            recorded: the run id in the AgentRun's status.
         """
         if self.described:
             return False
-        recorded = recorded or (self.run_id if self.answered else None)  # ours, though no status says so yet
+        recorded = recorded or (self.run_id if self.answered else None)  # ours, but not yet in a status
         if recorded is None or self.status in {ExecutionStatus.TERMINATED, ExecutionStatus.PAUSED}:
             return True
         return not self.open and self.run_id != recorded
 
 
 def latest(before: Execution | None, seen: Execution) -> Execution:
-    """Return which of two observations of one workflow id to believe.
+    """Return the later of two observations of one workflow id, with the fields that only the other one has.
 
-    Visibility lags: an open row never follows a closed one of the same run, and an older run of a
-    chain (continue-as-new, reset) never follows a younger one.
+    Visibility lags behind. So an open row never replaces a closed observation of the same execution, and an earlier
+    execution of a chain (continue-as-new, reset) never replaces a later one.
     """
     if before is None:
         return seen
@@ -117,22 +124,22 @@ def latest(before: Execution | None, seen: Execution) -> Execution:
     )
 
 
-def only_dated(before: Execution | None, after: Execution) -> bool:
-    """Tell whether all that is new is when it started: the answer to a start does not say it, each list does."""
+def adds_only_start_time(before: Execution | None, after: Execution) -> bool:
+    """Return whether only the start time is new: the response to a start does not contain it, but each row does."""
     return before is not None and replace(after, start_time=before.start_time) == before
 
 
 @dataclass(frozen=True, kw_only=True)
 class StartRequest:
-    """All that a start needs, resolved; the same AgentRun gives the same request.
+    """The parameters of a workflow start. The same AgentRun always gives the same request.
 
     Attributes:
-        request_id: key of the AgentRun; a repeat with it returns the first execution.
-        uid: of the AgentRun.
-        again: another attempt, after one of the same workflow id has closed.
+        request_id: identity of the AgentRun; a repeated start with the same request id returns the first execution.
+        uid: UID of the AgentRun.
+        again: this is another attempt, after an execution of the same workflow id has closed.
         input: arguments of the workflow; JSON values.
-        priority: 1 comes first, 5 last.
-        fairness_key: what shares a task queue evenly.
+        priority: from 1 (first) to 5 (last).
+        fairness_key: Temporal divides a task queue evenly between these keys.
     """
 
     workflow_id: str

@@ -1,4 +1,4 @@
-"""What becomes of an AgentRun after its end: nothing, until its time to live is over."""
+"""The time to live of an AgentRun after its end (spec.ttlSecondsAfterFinished)."""
 
 from datetime import datetime, timedelta
 
@@ -10,11 +10,11 @@ from durafleet.core.plans import Plan
 from durafleet.core.runs.actions import DeleteRun, RunPlan
 
 _MESSAGE_KEPT = 256
-"""Characters that stay of a condition's message once a status is compacted."""
+"""Characters of a condition's message that a compacted status keeps."""
 
 
 def plan_expiry(run: Run, *, now: datetime) -> RunPlan | None:
-    """Decide what spec.ttlSecondsAfterFinished asks for; None if it asks for nothing."""
+    """Wait for the end of the time to live, then delete the run or compact it; None if there is nothing to do."""
     ttl, ended = run.spec.ttl_seconds_after_finished, _ended(run)
     if ttl is None or ended is None:
         return None
@@ -27,7 +27,7 @@ def plan_expiry(run: Run, *, now: datetime) -> RunPlan | None:
 
 
 def compacted(run: Run) -> AgentRunStatus:
-    """Return the status without what takes room: the outcome stays, and the conditions that tools read."""
+    """Return the status without its large fields; the outcome stays, and so do the conditions that tools read."""
     status = run.status
     conditions = [
         condition.model_copy(update={"message": condition.message[:_MESSAGE_KEPT]})

@@ -1,7 +1,7 @@
-"""What to do next for one AgentRun: the whole policy, as an ordered list of situations and of the rules in each.
+"""The whole policy for an AgentRun: an ordered list of situations, each with an ordered list of rules.
 
-The first situation that holds is the run's, and the first rule in it that applies decides. A rule may rely on all
-rules above it in its situation. docs/agentrun-plan.md is rendered from this list.
+The plan comes from the first situation that holds, and from the first rule in it that applies. A rule can rely on the
+rules above it: none of them applied. docs/agentrun-plan.md is rendered from this list.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from durafleet.core.runs.world import RunWorld
 
 @dataclass(frozen=True)
 class Situation:
-    """A kind of case, and the rules for it.
+    """A situation of an AgentRun, and its rules.
 
     Attributes:
-        name: what is true of the AgentRun, as in "The AgentRun ...".
-        holds: tells whether a case is of this kind, if it is of none above.
-        rules: in the order in which they are tried; the last one always applies.
+        name: the rest of the sentence "The AgentRun ...".
+        holds: returns whether a case is in this situation, if it is in none of the situations above.
+        rules: in the order in which they are evaluated; the last one always applies.
     """
 
     name: str
@@ -64,7 +64,7 @@ SITUATIONS = (
         ),
     ),
     Situation(
-        "ended without success, and `spec.retry` asks for another attempt",
+        "ended without success, and `spec.retry` requests another attempt",
         lambda case: asked_to_retry(case.run),
         (ended.delay_retry, ended.retry),
     ),
@@ -93,7 +93,7 @@ SITUATIONS = (
         (*USE_TEMPORAL, start.leave_to_census, start.find),
     ),
     Situation(
-        "may have had a workflow, and Temporal does not know it",
+        "may have had a workflow, which does not exist in Temporal",
         _may_have_workflow,
         (start.end_vanished, *USE_TEMPORAL, start.stop_before_start, start.refuse_invalid, start.hold, *START),
     ),
@@ -110,12 +110,12 @@ def plan_run(run: Run, world: RunWorld, *, now: datetime) -> RunPlan:
 
     Args:
         run: the latest object read from the API server.
-        world: what was observed around it.
-        now: the time of the decision; the plan knows no other clock.
+        world: the observed state that the plan depends on.
+        now: the time of the decision; the plan uses no other clock.
 
     Returns:
-        Actions in the order they must happen, and the status after them. The same arguments always give the same
-        plan; a plan whose effects are already there has no actions and an unchanged status.
+        The actions, in the order in which they must happen, and the status after them. The same arguments always
+        give the same plan. If nothing is left to do, the plan has no actions and an unchanged status.
     """
     case = Case(run, world, now)
     if ended.is_open_again(case):

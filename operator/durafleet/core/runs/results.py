@@ -1,4 +1,4 @@
-"""What of a workflow's result fits into a status: a preview, its size and its digest."""
+"""The part of a workflow's result that fits into a status: a preview, the size and the digest."""
 
 import hashlib
 import json
@@ -11,11 +11,11 @@ def summarise_result(payload: str | None, *, ref: str) -> ResultRef | None:
 
     Args:
         payload: the result as JSON text; None if the workflow returned nothing.
-        ref: where the whole of it is.
+        ref: reference to the complete result.
 
     Returns:
-        The preview of the answer: text as it is, other values as JSON. A result of the generic
-        workflow is an envelope, of which `output` is the answer.
+        A summary with a preview of the answer: text unchanged, other values as JSON. The result of the generic
+        workflow is an envelope whose field `output` is the answer.
     """
     if payload is None:
         return None

@@ -1,4 +1,4 @@
-"""Another attempt of a run that ended without success, and where in its history it begins."""
+"""Retries: another attempt of a run that ended without success, and the point in the history where it begins."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,26 +16,26 @@ _MESSAGE_KEPT = 512
 
 
 def asked_to_retry(run: Run) -> bool:
-    """Tell whether spec.retry.token asks for another attempt of a run that has ended."""
+    """Return whether spec.retry.token requests another attempt of a run that ended without success."""
     token = run.spec.retry.token if run.spec.retry else None
     return token is not None and token != run.status.retry_token and run.status.state in RETRYABLE
 
 
-def is_doubtful(run: Run, execution: Execution) -> bool:
-    """Tell whether Temporal has to be asked before this is believed of the run's workflow."""
-    return execution.doubtful(run.status.workflow.run_id if run.status.workflow else None)
+def needs_describe(run: Run, execution: Execution) -> bool:
+    """Return whether the execution has to be verified with DescribeWorkflowExecution before the status shows it."""
+    return execution.needs_describe(run.status.workflow.run_id if run.status.workflow else None)
 
 
-def went_on(run: Run, execution: Execution | None) -> bool:
-    """Tell whether the workflow of a run that ended without success is at a later execution.
+def is_at_later_execution(run: Run, execution: Execution | None) -> bool:
+    """Return whether the workflow of a run that ended without success has a later execution.
 
-    That is what a retry does; and who resets a failed workflow in Temporal itself means the same.
+    A retry creates one. A reset of the failed workflow in Temporal itself counts as a retry, too.
     """
     return _is_another(run, execution) and execution is not None and execution.described
 
 
-def seems_to_go_on(run: Run, execution: Execution | None) -> bool:
-    """Tell whether a list showed another execution of such a run: a later one, or one that was left behind."""
+def may_be_at_later_execution(run: Run, execution: Execution | None) -> bool:
+    """Return whether a list shows another execution of such a run: a later one, or one that a reset has replaced."""
     return _is_another(run, execution) and execution is not None and not execution.described
 
 
@@ -47,7 +47,7 @@ def _is_another(run: Run, execution: Execution | None) -> bool:
 
 
 def reopened(run: Run) -> Run:
-    """Return the run as the next attempt finds it: the one that ended stands in the list of attempts."""
+    """Return the run at the start of its next attempt: the attempt that ended is in status.attempts."""
     status = run.status
     succeeded = status.condition(ConditionType.SUCCEEDED)
     attempt = Attempt(
@@ -68,9 +68,9 @@ def reopened(run: Run) -> Run:
 
 
 class StepKind(Enum):
-    """What of a history matters for a reset."""
+    """The kinds of history events that matter for a reset."""
 
-    TASK_COMPLETED = auto()  # a workflow task: where a reset can begin
+    TASK_COMPLETED = auto()  # a workflow task; a reset can begin here
     SCHEDULED = auto()  # an activity or child workflow
     FAILED = auto()  # an activity or child workflow, by failure or timeout
     CANCEL_REQUESTED = auto()
@@ -78,11 +78,11 @@ class StepKind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One event of a history.
+    """One history event.
 
     Attributes:
-        scheduled: of a failed step, the id of the event that scheduled it.
-        task: of a scheduled step, the id of the completed workflow task that did it.
+        scheduled: for a failed step, the id of the event that scheduled it.
+        task: for a scheduled step, the id of the completed workflow task that scheduled it.
     """
 
     id: int
@@ -94,9 +94,9 @@ class Step:
 def reset_point(steps: Sequence[Step], retry_from: RetryFrom) -> int | None:
     """Return the id of the completed workflow task to reset to; None if there is none.
 
-    From the last failure: if the workflow ended because an activity failed, the task that scheduled
-    it, so that it is tried again; else the last task there was. A request to cancel ends what
-    counts: a reset to a later task would be cancelled again.
+    With LastFailure this is the task that scheduled the failed activity, so that the activity is retried, if the
+    workflow ended because an activity failed. Otherwise it is the last task. Only tasks before a cancellation request
+    count: a reset to a later task would be cancelled again.
     """
     cancelled = next((step.id for step in steps if step.kind is StepKind.CANCEL_REQUESTED), None)
     counted = [step for step in steps if cancelled is None or step.id < cancelled]

@@ -1,7 +1,8 @@
-"""What is kept of an AgentRun that has ended and of which nothing is left to do: little, because there are many.
+"""Settled AgentRuns: they have ended, and nothing is left to do for them.
 
-A whole object is some ten times larger, mostly by its input and its result. Where such a run has to be looked at
-again (its time to live is over, its workflow was reset), it is read anew; an edit brings it by itself.
+There can be many of them, so the operator keeps only a small record of each. A complete object is about ten times
+larger, mostly because of its input and its result. When a settled run has to be reconciled (its time to live is over,
+or its workflow was reset), the operator reads it again. After an edit, the watch event contains it.
 """
 
 from dataclasses import dataclass
@@ -13,19 +14,19 @@ from durafleet.core.objects import FINALIZER, Key, Run, parse_time
 from durafleet.core.runs.actions import RunPlan
 from durafleet.core.runs.execution import Execution
 from durafleet.core.runs.identity import owner_of, workflow_id
-from durafleet.core.runs.retrying import asked_to_retry, seems_to_go_on
+from durafleet.core.runs.retrying import asked_to_retry, may_be_at_later_execution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettledRun:
-    """An AgentRun that has ended.
+    """The record of a settled AgentRun.
 
     Attributes:
-        workflow_id: derived, as always.
-        connection: the TemporalConnection that it was started through; None for the operator's default.
-        run_id: of the execution that its status records; None if it had none.
-        started: when that one started.
-        expires: when its time to live is over; None if it has none.
+        workflow_id: derived from the AgentRun, never copied from its status.
+        connection: the TemporalConnection that the workflow was started through; None for the operator's default.
+        run_id: run id of the execution in the status; None if there was none.
+        started: start time of that execution.
+        expires: when the time to live is over; None if there is none.
     """
 
     namespace: str
@@ -45,14 +46,14 @@ class SettledRun:
 
 
 def is_settled(run: Run, plan: RunPlan) -> bool:
-    """Tell whether this plan leaves nothing to do for a run that has ended but, at most, to wait for its expiry."""
+    """Return whether the run has ended and its plan does nothing, except that it may wait for the time to live."""
     ended = run.status.state in TERMINAL and run.deleted is None and FINALIZER not in run.finalizers
     unchanged = not plan.actions and (plan.status is None or plan.status == run.status)
     return ended and unchanged and not asked_to_retry(run)
 
 
 def settled(run: Run, plan: RunPlan, *, now: datetime) -> SettledRun:
-    """Return what is kept of such a run."""
+    """Return the record of a settled run."""
     assert run.status.state is not None  # is_settled said so
     workflow, started = run.status.workflow, run.status.start_time
     return SettledRun(
@@ -69,20 +70,20 @@ def settled(run: Run, plan: RunPlan, *, now: datetime) -> SettledRun:
     )
 
 
-def is_of(execution: Execution, run: Run | SettledRun) -> bool:
-    """Tell whether an execution is one of the run's workflow."""
+def belongs_to(execution: Execution, run: Run | SettledRun) -> bool:
+    """Return whether an execution belongs to the run's workflow."""
     return execution.workflow_id == (run.workflow_id if isinstance(run, SettledRun) else workflow_id(run))
 
 
-def is_news(execution: Execution, run: Run | SettledRun) -> bool:
-    """Tell whether what a list showed of a run's workflow can matter to it."""
+def is_relevant(execution: Execution, run: Run | SettledRun) -> bool:
+    """Return whether a row of the run's workflow can change the run."""
     if isinstance(run, SettledRun):
-        return _may_go_on(run, execution)
-    return run.status.state not in TERMINAL or seems_to_go_on(run, execution)
+        return _may_be_later_execution(run, execution)
+    return run.status.state not in TERMINAL or may_be_at_later_execution(run, execution)
 
 
-def _may_go_on(run: SettledRun, execution: Execution) -> bool:
-    """Tell whether it may be a later execution of a run that ended without success."""
+def _may_be_later_execution(run: SettledRun, execution: Execution) -> bool:
+    """Return whether this may be a later execution of a run that ended without success."""
     if run.state not in RETRYABLE or run.run_id is None or execution.owner != owner_of(run):
         return False
     older = run.started is not None and execution.start_time is not None and execution.start_time < run.started

@@ -1,4 +1,4 @@
-"""From an AgentRun and its worker to the one start request they stand for."""
+"""Build the start request of an AgentRun from the run, its AgentWorker and its input, and validate them."""
 
 import json
 from dataclasses import replace
@@ -20,26 +20,24 @@ from durafleet.core.runs.identity import owner_of, run_identity, workflow_id
 from durafleet.core.workers.names import fleet_of, task_queue_of
 from durafleet.core.workers.timeouts import activity_options, out_of_order
 
-USUAL_PRIORITY = 3
-"""Temporal's own default."""
-
-
+DEFAULT_PRIORITY = 3
+"""Temporal's default."""
 _NEW_NAME = "create the run under a new name"
 
 
 def invalid_spec(spec: AgentRunSpec) -> Verdict | None:
-    """Say what is wrong with a run by itself, None if nothing is. CEL cannot see the free-form input."""
+    """Return what is wrong with the spec alone; None if it is valid. CEL rules cannot validate the free-form input."""
     if (spec.agent is None) == (spec.workflow_type is None):
         return Verdict(Reason.INVALID_SPEC, "spec: set exactly one of agent and workflowType.")
     if spec.input is not None and spec.input_from is not None:
         return Verdict(Reason.INVALID_SPEC, f"spec: set only one of input and inputFrom; {_NEW_NAME}.")
     if spec.input_from is not None:
-        return None  # looked at when it is read
+        return None  # validated after it is read
     return invalid_input(spec, spec.input, where="spec.input")
 
 
 def invalid_input(spec: AgentRunSpec, given: object, *, where: str) -> Verdict | None:
-    """Say what is wrong with an input, None if nothing is."""
+    """Return what is wrong with an input; None if it is valid."""
     if spec.agent is not None and _empty(given):
         return Verdict(Reason.INVALID_SPEC, f"{where} is empty; write the prompt there, and {_NEW_NAME}.")
     size = len(json.dumps(given, ensure_ascii=False).encode())
@@ -53,7 +51,7 @@ def invalid_input(spec: AgentRunSpec, given: object, *, where: str) -> Verdict |
 
 
 def invalid_timeouts(run: Run, worker: Worker) -> Verdict | None:
-    """Say what is wrong with the run's timeouts over its worker's, None if nothing is: CEL sees only one of the two."""
+    """Return how the run's timeouts contradict its AgentWorker's; None if they fit. A CEL rule sees only one object."""
     if (conflict := out_of_order(timeouts_of(run, worker))) is None:
         return None
     return Verdict(
@@ -64,7 +62,7 @@ def invalid_timeouts(run: Run, worker: Worker) -> Verdict | None:
 
 
 def agent_missing(run: Run, worker: Worker) -> Verdict | None:
-    """Say that the worker does not declare the run's agent, None if it does."""
+    """Return that the AgentWorker does not declare the run's agent; None if it does."""
     declared = [agent.name for agent in worker.spec.agents]
     if run.spec.agent is None or run.spec.agent in declared:
         return None
@@ -77,7 +75,7 @@ def agent_missing(run: Run, worker: Worker) -> Verdict | None:
 
 
 def start_request(run: Run, worker: Worker, *, given: object) -> StartRequest:
-    """Resolve all that the start of this run needs; `given` is its input."""
+    """Return the start request of a run; `given` is its input, from spec.input or spec.inputFrom."""
     return StartRequest(
         workflow_id=workflow_id(run),
         request_id=run_identity(run),
@@ -95,25 +93,25 @@ def start_request(run: Run, worker: Worker, *, given: object) -> StartRequest:
 
 
 def start_again(run: Run, worker: Worker, *, given: object, token: str) -> StartRequest:
-    """Resolve the start of another attempt; each token has its own."""
+    """Return the start request of another attempt; its request id contains spec.retry.token."""
     request = start_request(run, worker, given=given)
     return replace(request, request_id=f"{request.request_id}/{token}", again=True)
 
 
 def priority_of(run: Run, worker: Worker | None) -> int:
-    """Return the run's priority, else its worker's, else the usual one."""
+    """Return the run's priority, or else its AgentWorker's, or else the default."""
     of_worker = worker.spec.priority if worker is not None else None
-    return run.spec.priority or of_worker or USUAL_PRIORITY
+    return run.spec.priority or of_worker or DEFAULT_PRIORITY
 
 
 def timeouts_of(run: Run, worker: Worker) -> Timeouts:
-    """Return the worker's timeouts, with what the run says instead."""
+    """Return the AgentWorker's timeouts; those that the run sets override them."""
     own = run.spec.timeouts.model_dump(exclude_none=True) if run.spec.timeouts is not None else {}
     return worker.spec.timeouts.model_copy(update=own)
 
 
 def limits_of(run: Run, worker: Worker) -> Limits:
-    """Return the worker's limits, with what the run says instead."""
+    """Return the AgentWorker's limits; those that the run sets override them."""
     own = run.spec.limits.model_dump(exclude_none=True) if run.spec.limits is not None else {}
     return worker.spec.limits.model_copy(update=own)
 

@@ -1,4 +1,4 @@
-"""The status of an AgentRun that has not ended: one function a situation, all of them pure."""
+"""The status of an AgentRun that has not ended: one pure function for each situation."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from durafleet.core.objects import Run, Worker, format_time
 from durafleet.core.places import Target
 from durafleet.core.plans import Announcement, Plan
 from durafleet.core.runs.actions import RunPlan
-from durafleet.core.runs.admission import Turn, told_position
+from durafleet.core.runs.admission import Turn, reported_position
 from durafleet.core.runs.execution import Execution, ExecutionStatus
 from durafleet.core.workers.names import task_queue_of
 
@@ -19,9 +19,10 @@ _WORKING = frozenset({Reason.RUNNING, Reason.AWAITING_APPROVAL})
 
 
 def with_summary(run: Run, summary: Summary, *, state: Reason, now: datetime, **fields: Any) -> AgentRunStatus:
-    """Return the run's status with this summary; `fields` replace, the rest stays.
+    """Return the run's status with this summary and these fields; all other fields stay.
 
-    Whatever spec.retry.token is by now has been seen: it asks only when it changes after the run's end.
+    The status records the current spec.retry.token: only a token that changes after the end of the run requests a
+    retry.
     """
     update: dict[str, Any] = {
         "observed_generation": run.generation,
@@ -34,7 +35,7 @@ def with_summary(run: Run, summary: Summary, *, state: Reason, now: datetime, **
 
 
 def waiting_status(run: Run, verdict: Verdict, *, stalled: bool, now: datetime) -> AgentRunStatus:
-    """A run that cannot go on yet: Pending before its workflow is there, afterwards what it was."""
+    """Return the status of a run that has to wait: Pending if it has no workflow, otherwise the state that it had."""
     state = run.status.state if run.status.workflow is not None and run.status.state else Reason.PENDING
     summary = Summary(
         succeeded="Unknown",
@@ -48,8 +49,9 @@ def waiting_status(run: Run, verdict: Verdict, *, stalled: bool, now: datetime) 
 
 
 def queued_status(run: Run, turn: Turn, *, now: datetime) -> AgentRunStatus:
-    """A run that could start, were there not as many open as its worker allows."""
-    position = told_position(run.status.queue_position if run.status.state == Reason.QUEUED else None, turn.position)
+    """Return the status of a run that waits for a slot of its AgentWorker."""
+    reported = run.status.queue_position if run.status.state == Reason.QUEUED else None
+    position = reported_position(reported, turn.position)
     place = "Next" if position == 1 else f"Position {position} or better"
     verdict = Verdict(
         Reason.QUEUED,
@@ -61,14 +63,14 @@ def queued_status(run: Run, turn: Turn, *, now: datetime) -> AgentRunStatus:
 
 
 def held_status(run: Run, *, now: datetime) -> AgentRunStatus:
-    """A run that spec.suspend keeps from starting: as wanted, hence Ready."""
+    """Return the status of a run that spec.suspend keeps from starting. It is Ready: this is what the spec requires."""
     verdict = Verdict(Reason.SUSPENDED, "spec.suspend is true; the workflow starts when spec.suspend is false.")
     summary = Summary(succeeded="Unknown", ready="True", verdict=verdict)
     return with_summary(run, summary, state=Reason.SUSPENDED, now=now)
 
 
 def workflow_ref(run: Run, execution: Execution, target: Target, worker: Worker | None) -> WorkflowRef:
-    """Name the execution; what was already recorded wins over what the worker says today."""
+    """Return the reference to the execution; recorded values take precedence over the AgentWorker's current ones."""
     before = run.status.workflow
     from_worker = task_queue_of(worker) if worker is not None else ""
     return WorkflowRef(
@@ -92,7 +94,7 @@ def open_status(
     progress_due: bool,
     now: datetime,
 ) -> RunPlan:
-    """An open execution; `trouble` says why nobody works on it, or why it cannot be held."""
+    """Return the plan for an open execution; `trouble` is why no worker polls, or why it cannot be paused."""
     summary = _open_summary(run, execution, trouble)
     state = (summary.state or summary.verdict).reason
     fields: dict[str, Any] = {
@@ -106,7 +108,7 @@ def open_status(
 
 
 def _start_time(run: Run, execution: Execution) -> str | None:
-    """Return when the execution began: what was recorded of it stays, be it by another clock."""
+    """Return when the execution started. A recorded time stays, even if it comes from another clock."""
     recorded = run.status.workflow
     if recorded is not None and recorded.run_id == execution.run_id and run.status.start_time is not None:
         return run.status.start_time
@@ -127,7 +129,7 @@ def _open_summary(run: Run, execution: Execution, trouble: Verdict | None) -> Su
 
 
 def _open_state(run: Run, execution: Execution) -> tuple[Verdict, bool]:
-    """Return the state of an open execution, and whether the spec asks for it to stand still."""
+    """Return the state of an open execution, and whether it is paused because the spec requires it."""
     if execution.status is ExecutionStatus.PAUSED:
         if run.spec.suspend:
             return Verdict(Reason.SUSPENDED, "spec.suspend is true; the workflow is paused."), True
@@ -144,7 +146,7 @@ def _open_state(run: Run, execution: Execution) -> tuple[Verdict, bool]:
 
 
 def _obstacle(execution: Execution) -> Verdict | None:
-    """Say what the workflow itself tells of why it does not get on."""
+    """Return the reason in the execution itself why it makes no progress or is ending; None if there is none."""
     if execution.problem is not None:
         return Verdict(
             Reason.WORKFLOW_TASK_FAILING,

@@ -1,4 +1,7 @@
-"""What is believed of the executions that are followed, and which of them Temporal has to be asked about."""
+"""Which observations of open executions are trusted, and which executions have to be described.
+
+A census is a full list of the open executions in a Temporal namespace.
+"""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -16,40 +19,40 @@ from durafleet.core.runs.execution import Execution, ExecutionStatus, Outcome
 _FINAL = frozenset(
     {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.TIMED_OUT, ExecutionStatus.CANCELED}
 )
-"""How an execution ends by itself. One that was terminated may be what a reset has left behind."""
-_ONLY_DESCRIBED = frozenset({Reason.CANCELLING, Reason.SUSPENDED})
-"""Reasons that a row of a list cannot confirm: it tells neither of a request to cancel nor who paused."""
+"""Statuses of an execution that ended by itself. A terminated execution may be one that a reset has replaced."""
+_NOT_IN_LISTS = frozenset({Reason.CANCELLING, Reason.SUSPENDED})
+"""Reasons that a row cannot confirm: it does not contain a cancellation request or who paused the execution."""
 
 
-def believable(target: Target | Verdict, place: Place) -> bool:
-    """Tell whether what was seen in a Temporal namespace can be of a run with this target.
+def is_trusted(target: Target | Verdict, place: Place) -> bool:
+    """Return whether a run with this target can have an execution in a Temporal namespace.
 
-    Whoever owns a Temporal namespace can start workflows there under any id, also that of another tenant's run.
+    The owner of a Temporal namespace can start workflows there with any id, also with that of another tenant's run.
     """
     return isinstance(target, Target) and target.place == place
 
 
 def waits_for_census(run: Run) -> bool:
-    """Tell whether a list of all open executions says enough of a run that was there when the operator came.
+    """Return whether a census is enough to update a run that existed before the operator started.
 
-    So it is if nobody has asked anything of the run since its status was written, and if the status says no
-    more than that the workflow is open.
+    It is enough if the spec requires nothing new since the status was written, and if the status reports only that
+    the workflow is open.
     """
     if run.deleted is not None or run.status.workflow is None or run.status.state in TERMINAL:
         return False
     if run.spec.stop is not None or run.status.observed_generation != run.generation:
         return False
     ready = run.status.condition(ConditionType.READY)
-    return ready is not None and ready.reason not in _ONLY_DESCRIBED
+    return ready is not None and ready.reason not in _NOT_IN_LISTS
 
 
 def unshown(before: Mapping[Key, str], now: Mapping[Key, str], shown: AbstractSet[Key]) -> list[Key]:
-    """Return the runs that were believed open before a census, still are, and were not shown by it.
+    """Return the runs that are known as open before and after a census, but are missing from it.
 
     Args:
-        before: the run ids by run, as the census began.
-        now: the same as it ended.
-        shown: the runs of which it showed an open execution.
+        before: the run id of each open run, when the census began.
+        now: the same, when it ended.
+        shown: the runs with an open execution in the census.
     """
     return [key for key, run_id in before.items() if key not in shown and now.get(key) == run_id]
 
@@ -59,7 +62,7 @@ class Close:
     """A close event.
 
     Attributes:
-        goes_on: another execution follows in its place (a cron, a retry of the workflow, continue-as-new).
+        goes_on: another execution follows (cron schedule, workflow retry, continue-as-new).
     """
 
     status: ExecutionStatus
@@ -69,10 +72,10 @@ class Close:
 
 
 def closed_by(execution: Execution, close: Close) -> Execution | None:
-    """Return an execution as its close event leaves it; None if only a description can tell what came of it.
+    """Return an execution with its close event applied; None if it has to be described instead.
 
-    It counts as seen in a list, not as described: if it is not the run that the status records, it is
-    looked into like a row.
+    The result counts as a row, not as described. So it is verified like a row if it is not the execution that the
+    status records.
     """
     if close.goes_on or close.status not in _FINAL:
         return None
@@ -82,5 +85,5 @@ def closed_by(execution: Execution, close: Close) -> Execution | None:
 
 
 def reports_progress(execution: Execution) -> bool:
-    """Tell whether the memo of an execution may hold a last word that its close event does not tell."""
+    """Return whether the memo of an execution may contain a last progress that its close event does not contain."""
     return execution.type == WORKFLOW_TYPE or execution.progress is not None

@@ -1,4 +1,4 @@
-"""Why nobody works on an open run, which the run's own workflow cannot tell; and when that may have changed."""
+"""Why no worker polls for an open run, which its workflow cannot report; and when to check this again."""
 
 from durafleet.api.status import ConditionType, Reason
 from durafleet.core.conditions import Verdict
@@ -7,9 +7,9 @@ from durafleet.core.workers.names import task_queue_of
 
 
 def matters_to_runs(before: Worker | None, after: Worker | None) -> bool:
-    """Tell whether a change of an AgentWorker is one that its runs have to be looked at for.
+    """Return whether a change of an AgentWorker requires a reconcile of its runs.
 
-    There may be ten thousand of them, and most changes are of what the operator itself says of the fleet.
+    An AgentWorker can have ten thousand runs, and most of its changes are status updates by the operator itself.
     """
     if before is None or after is None:
         return before is not after
@@ -17,7 +17,7 @@ def matters_to_runs(before: Worker | None, after: Worker | None) -> bool:
 
 
 def _stalled(worker: Worker) -> tuple[str, str] | None:
-    """Return why the fleet cannot work, None if it can or soon will."""
+    """Return reason and message of a stalled AgentWorker; None if it works or will work soon."""
     ready = worker.status.condition(ConditionType.READY)
     if worker.status.condition(ConditionType.STALLED) is None or ready is None:
         return None
@@ -25,7 +25,7 @@ def _stalled(worker: Worker) -> tuple[str, str] | None:
 
 
 def unpolled(run: Run, worker: Worker | None) -> Verdict | None:
-    """Say why nobody works on a run, None if somebody does or soon will."""
+    """Return why no worker polls for a run; None if a worker polls or will poll soon."""
     name = run.spec.worker_ref.name
     if worker is None:
         return Verdict(

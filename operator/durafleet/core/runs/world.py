@@ -1,4 +1,4 @@
-"""What the plan of an AgentRun is made from, besides the AgentRun itself."""
+"""The observed state from which an AgentRun is planned, besides the AgentRun itself."""
 
 from dataclasses import dataclass
 
@@ -12,27 +12,29 @@ from durafleet.core.runs.execution import Execution
 
 @dataclass(frozen=True)
 class Given:
-    """The input that spec.inputFrom points at, as it was read."""
+    """The input that spec.inputFrom names, as it was read."""
 
     value: object
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunWorld:
-    """What was observed around one AgentRun.
+    """The observed state that the plan of one AgentRun depends on.
 
     Attributes:
-        worker: the AgentWorker it refers to; None if it does not exist.
-        target: the Temporal namespace, or why there is none.
-        execution: what Temporal last said of its workflow; None if nothing.
-        absent: Temporal said that it does not know the workflow.
-        trouble: the last call failed, or Temporal has not answered the sweeps for long.
+        worker: the AgentWorker that the run refers to; None if it does not exist.
+        target: the Temporal namespace of the run, or why there is none.
+        execution: the last observed execution of the workflow; None if none was observed.
+        absent: Temporal reported that the workflow does not exist.
+        trouble: the error of the last call to Temporal, or an outage that the sweeps (periodic visibility queries)
+            have detected.
         progress_due: enough time has passed since progress was last written.
-        unpolled: why nobody works on the task queue, if nobody does.
-        turn: its place in line, where the worker bounds its open runs; None where it does not.
-        given: the input from elsewhere, or why it is not there; None if it was not looked for.
-        expected: a list of all open executions is on its way, and will show whether its workflow is among them.
-        pausable: False once the server has said that it cannot pause workflows.
+        unpolled: why no worker polls the task queue; None if a worker polls or will poll soon.
+        turn: whether a slot is free, and the position in the queue; None if the AgentWorker has no concurrency limit.
+        given: the input that spec.inputFrom names, or why it is missing; None if it was not read.
+        expected: the run waits for the next census (a full list of open executions), which will show its workflow
+            if that is open.
+        pausable: False if the server has reported that it cannot pause workflows.
     """
 
     worker: Worker | None

@@ -1,1 +1,1 @@
-"""AgentWorkers: the objects they own, and when a fleet is ready."""
+"""AgentWorkers: their objects, and the readiness of their fleets. A fleet is the pods of an AgentWorker."""

@@ -1,4 +1,4 @@
-"""What the plan of an AgentWorker can ask for: its owned objects, each written or deleted by one call."""
+"""The actions in the plan of an AgentWorker: apply or delete an owned object, with one call each."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +9,14 @@ from durafleet.core.plans import Plan
 
 @dataclass(frozen=True)
 class ApplyObject:
-    """Server-side apply of an owned object."""
+    """Write an owned object by server-side apply."""
 
     manifest: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class DeleteObject:
-    """Delete an owned object that is no longer wanted."""
+    """Delete an owned object that the AgentWorker no longer needs."""
 
     api_version: str
     kind: str

@@ -1,6 +1,6 @@
-"""From an AgentWorker to the objects it owns: a Deployment, and a ConfigMap with its declared agents.
+"""Build the objects that an AgentWorker owns: a Deployment, and a ConfigMap with its declared agents.
 
-The manifests are what server-side apply sends: only fields that we mean to own.
+The manifests are for server-side apply: they have only the fields that the operator owns.
 """
 
 import hashlib
@@ -18,17 +18,17 @@ from durafleet.core.workers.names import fleet_of, task_queue_of
 from durafleet.core.workers.timeouts import activity_options
 
 WORKER_LABEL = "durafleet.dev/worker"
-"""Label of everything that belongs to a fleet; its value is the AgentWorker's name."""
+"""Label of all objects of a fleet; its value is the name of the AgentWorker."""
 CONTAINER = "worker"
 AGENTS_PATH = "/etc/durafleet/agents.json"
 READY_FILE = "/tmp/ready"  # noqa: S108 - an emptyDir of the pod, named by the worker image's contract
 DRAIN_MARGIN = 10
-"""Seconds between the end of a drain and the end of the pod's grace period."""
+"""Seconds from the end of the drain timeout to the end of the pod's termination grace period."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerDefaults:
-    """What the release decides for workers that do not say."""
+    """Settings of the Helm release for AgentWorkers that do not set them."""
 
     image: str | None
     image_pull_policy: str | None = None
@@ -36,7 +36,7 @@ class WorkerDefaults:
 
 
 def labels(worker: Worker) -> dict[str, str]:
-    """Return the labels of a fleet's objects; an AgentWorker's name is at most 63 characters (its CRD)."""
+    """Return the labels of a fleet's objects. The CRD limits the name of an AgentWorker to 63 characters."""
     return {
         "app.kubernetes.io/managed-by": "durafleet",
         "app.kubernetes.io/component": "agent-worker",
@@ -45,7 +45,7 @@ def labels(worker: Worker) -> dict[str, str]:
 
 
 def selector(worker: Worker) -> str:
-    """Return the label selector of the fleet's pods as text."""
+    """Return the label selector of the fleet's pods, as text."""
     return f"{WORKER_LABEL}={worker.name}"
 
 
@@ -54,7 +54,7 @@ def agents_name(worker: Worker) -> str:
 
 
 def agents_json(worker: Worker) -> str:
-    """Write the agents file: stable text, so that its hash tells whether the agents changed."""
+    """Return the agents file as stable text, so that its hash changes only if the agents change."""
     return json.dumps(AgentsFile(agents=worker.spec.agents).wire(), sort_keys=True, ensure_ascii=False)
 
 
@@ -128,7 +128,7 @@ def _container(worker: Worker, target: Target, defaults: WorkerDefaults) -> dict
         mounts.append({"name": "agents", "mountPath": AGENTS_PATH.rpartition("/")[0], "readOnly": True})  # type: ignore[dict-item]
     container: dict[str, Any] = {
         "name": CONTAINER,
-        "terminationMessagePolicy": "FallbackToLogsOnError",  # its last words become the condition's message
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # shown in the condition after a crash
         "image": worker.spec.image or defaults.image,
         "env": environment(worker, target),
         "resources": worker.spec.resources.wire(),
@@ -139,7 +139,7 @@ def _container(worker: Worker, target: Target, defaults: WorkerDefaults) -> dict
             "capabilities": {"drop": ["ALL"]},
         },
     }
-    if worker.spec.agents:  # images that bring their own workflows need not know about the ready file
+    if worker.spec.agents:  # images with their own workflows need not write the ready file
         container["readinessProbe"] = {"exec": {"command": ["test", "-f", READY_FILE]}, "periodSeconds": 2}
     policy = worker.spec.image_pull_policy or (None if worker.spec.image else defaults.image_pull_policy)
     if policy is not None:
@@ -150,17 +150,17 @@ def _container(worker: Worker, target: Target, defaults: WorkerDefaults) -> dict
 
 
 def _plain(seconds: float) -> str:
-    """Write seconds without an exponent; whole ones without a fraction."""
+    """Format seconds without an exponent, and whole seconds without a fraction."""
     return str(int(seconds)) if seconds == int(seconds) else repr(seconds)
 
 
 def reserved_variables() -> frozenset[str]:
-    """Return the variables that a user cannot set: the contract's own."""
+    """Return the environment variables that users cannot set: those of the worker contract."""
     return frozenset(Env)
 
 
 def environment(worker: Worker, target: Target) -> list[dict[str, Any]]:
-    """Build the container's variables: the contract, then the user's."""
+    """Build the container's environment: the variables of the worker contract, then those of the user."""
     spec, options = worker.spec, activity_options(worker.spec, worker.spec.timeouts)
     seconds = {
         Env.WORKFLOW_TIMEOUT: parse_duration(spec.timeouts.workflow).total_seconds(),

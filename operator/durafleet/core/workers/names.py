@@ -1,13 +1,13 @@
-"""What an AgentWorker is called outside its own object: its task queue and its name across the cluster."""
+"""Names of an AgentWorker outside its own object: the task queue, and the cluster-wide name."""
 
 from durafleet.core.objects import Worker
 
 
 def task_queue_of(worker: Worker) -> str:
-    """Return the worker's task queue, `<namespace>/<name>` unless set."""
+    """Return the AgentWorker's task queue; the default is `<namespace>/<name>`."""
     return worker.spec.task_queue or fleet_of(worker)
 
 
 def fleet_of(worker: Worker) -> str:
-    """Return the worker's name across the cluster."""
+    """Return the cluster-wide name of the AgentWorker, `<namespace>/<name>`."""
     return f"{worker.namespace}/{worker.name}"

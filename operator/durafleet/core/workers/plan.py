@@ -1,4 +1,4 @@
-"""What to do next for one AgentWorker, and when it may call itself Ready."""
+"""The plan of an AgentWorker: the next actions, and its status."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,23 +23,23 @@ from durafleet.core.workers.deployment import (
 from durafleet.core.workers.names import fleet_of, task_queue_of
 from durafleet.core.workers.timeouts import out_of_order
 
-LOOK_AGAIN = 2.0
-"""Seconds between looks at pods and pollers while a fleet is not Ready."""
-CHECK_EVERY = 60.0
-"""Seconds between looks at a Ready fleet: pods can run and no longer poll."""
+CHECK_INTERVAL = 2.0
+"""Seconds between checks of the pods and pollers of an AgentWorker that is not Ready."""
+READY_CHECK_INTERVAL = 60.0
+"""Seconds between checks of a Ready AgentWorker: its pods can run and no longer poll."""
 NAME_LIMIT = 63
-"""Longest AgentWorker name: it becomes the value of a label."""
+"""Longest name of an AgentWorker: the name becomes a label value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
-    """A Deployment's own account of itself.
+    """The state of a Deployment.
 
     Attributes:
         owned: the AgentWorker controls it.
-        settled: its controller has seen the latest template, and every pod runs it and is available.
-        deadline_exceeded: its controller gave up waiting.
-        applied: it is as we last applied it (same digest, no later edit by others).
+        settled: the Deployment controller has observed the latest template, and all pods have it and are available.
+        deadline_exceeded: the Deployment controller reports that the progress deadline is exceeded.
+        applied: it is as the operator last applied it: same digest, and no later change by another client.
     """
 
     owned: bool
@@ -52,15 +52,16 @@ class Rollout:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerWorld:
-    """What was observed around one AgentWorker.
+    """The observed state that the plan of one AgentWorker depends on.
 
     Attributes:
-        rollout: its Deployment; None if there is none.
-        agents_applied: its ConfigMap is as we last applied it.
+        target: the Temporal namespace, or why there is none.
+        rollout: the state of its Deployment; None if there is none.
+        agents_applied: its ConfigMap is as the operator last applied it.
         agents_exist: its ConfigMap exists.
-        pod_problem: why pods of the latest template do not run, if they do not.
-        pollers: pods of the fleet that Temporal sees polling; None if Temporal gave no answer.
-        trouble: why Temporal gave no answer.
+        pod_problem: why pods of the latest template do not run; None if there is no problem.
+        pollers: number of the fleet's pods that Temporal reports as pollers; None if Temporal did not answer.
+        trouble: why Temporal did not answer.
     """
 
     target: Target | Verdict
@@ -75,7 +76,7 @@ class WorkerWorld:
 def plan_worker(worker: Worker, world: WorkerWorld, *, defaults: WorkerDefaults, now: datetime) -> WorkerPlan:
     """Decide the next actions and the status that describes them."""
     if worker.deleted is not None:
-        return Plan()  # owner references take the Deployment along
+        return Plan()  # the garbage collector deletes the Deployment (owner references)
     if (invalid := invalid_worker(worker, defaults)) is not None:
         return Plan(status=_status(worker, world, invalid, stalled=True, now=now))
     if isinstance(world.target, Verdict):
@@ -85,11 +86,11 @@ def plan_worker(worker: Worker, world: WorkerWorld, *, defaults: WorkerDefaults,
     actions = _apply(worker, world, world.target, defaults)
     if actions:
         return Plan(actions=actions)
-    return _judge(worker, world, now=now)
+    return _plan_applied(worker, world, now=now)
 
 
 def invalid_worker(worker: Worker, defaults: WorkerDefaults) -> Verdict | None:
-    """Say what CEL could not see, None if nothing is wrong."""
+    """Return what is invalid and cannot be checked by a CEL rule; None if the spec is valid."""
     if len(worker.name) > NAME_LIMIT:
         return Verdict(
             Reason.INVALID_SPEC,
@@ -112,7 +113,7 @@ def invalid_worker(worker: Worker, defaults: WorkerDefaults) -> Verdict | None:
 
 
 def _bad_timeouts(worker: Worker) -> Verdict | None:
-    """Repeat the CRD's rule for objects that were stored before the rule was."""
+    """Repeat the rule of the CRD, for objects that were stored before the rule existed."""
     conflict = out_of_order(worker.spec.timeouts)
     return Verdict(Reason.INVALID_SPEC, f"spec.timeouts: {conflict}") if conflict is not None else None
 
@@ -130,52 +131,52 @@ def _apply(
     return tuple(actions)
 
 
-def _judge(worker: Worker, world: WorkerWorld, *, now: datetime) -> WorkerPlan:
-    """Everything is applied: is the fleet at work?"""
+def _plan_applied(worker: Worker, world: WorkerWorld, *, now: datetime) -> WorkerPlan:
+    """Return the plan when all objects are applied: report whether the fleet works."""
     rollout = world.rollout
     if rollout is None or not rollout.settled:
-        return _judge_rollout(worker, world, now=now)
+        return _plan_rollout(worker, world, now=now)
     if worker.spec.replicas == 0:
         verdict = Verdict(Reason.SCALED_TO_ZERO, "spec.replicas is 0; runs wait until it is raised.")
         return Plan(status=_status(worker, world, verdict, ready=True, now=now))
     if world.trouble is not None:
         stalled = world.trouble.reason in PERSON_NEEDED
-        return Plan(status=_status(worker, world, world.trouble, stalled=stalled, now=now), requeue=LOOK_AGAIN)
+        return Plan(status=_status(worker, world, world.trouble, stalled=stalled, now=now), requeue=CHECK_INTERVAL)
     if not world.pollers:
         verdict = Verdict(
             Reason.WAITING_FOR_POLLERS,
             f"The pods run, but Temporal does not report any of them as polling task queue {task_queue_of(worker)!r} "
             "yet. If this lasts, check the worker's logs and its TEMPORAL_* variables.",
         )
-        return Plan(status=_status(worker, world, verdict, now=now), requeue=LOOK_AGAIN)
+        return Plan(status=_status(worker, world, verdict, now=now), requeue=CHECK_INTERVAL)
     verdict = Verdict(Reason.AVAILABLE, f"The fleet polls task queue {task_queue_of(worker)!r}.")
     return Plan(
         status=_status(worker, world, verdict, ready=True, now=now),
         announcements=_announce(worker, verdict, kind="Normal"),
-        requeue=CHECK_EVERY,
+        requeue=READY_CHECK_INTERVAL,
     )
 
 
-def _judge_rollout(worker: Worker, world: WorkerWorld, *, now: datetime) -> WorkerPlan:
+def _plan_rollout(worker: Worker, world: WorkerWorld, *, now: datetime) -> WorkerPlan:
     rollout = world.rollout
     if world.pod_problem is not None:
         status = _status(worker, world, world.pod_problem, stalled=True, now=now)
         announcements = _announce(worker, world.pod_problem, kind="Warning")
-        return Plan(status=status, announcements=announcements, requeue=LOOK_AGAIN)
+        return Plan(status=status, announcements=announcements, requeue=CHECK_INTERVAL)
     if rollout is not None and rollout.deadline_exceeded:
         verdict = Verdict(
             Reason.PROGRESS_DEADLINE_EXCEEDED,
             "The pods are not available after 10 minutes. Find the cause with: "
             f"kubectl -n {worker.namespace} describe pods -l {selector(worker)}",
         )
-        return Plan(status=_status(worker, world, verdict, stalled=True, now=now), requeue=LOOK_AGAIN * 5)
+        return Plan(status=_status(worker, world, verdict, stalled=True, now=now), requeue=CHECK_INTERVAL * 5)
     ready = rollout.ready if rollout else 0
     verdict = Verdict(
         Reason.ROLLING_OUT,
         f"Waiting for pods: {min(ready, worker.spec.replicas)} of "
         f"{worker.spec.replicas} are ready with the latest template.",
     )
-    return Plan(status=_status(worker, world, verdict, now=now), requeue=LOOK_AGAIN)
+    return Plan(status=_status(worker, world, verdict, now=now), requeue=CHECK_INTERVAL)
 
 
 def _wait(worker: Worker, world: WorkerWorld, verdict: Verdict, *, now: datetime) -> WorkerPlan:

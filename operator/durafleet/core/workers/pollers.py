@@ -1,4 +1,4 @@
-"""Whether the pollers that Temporal sees are the pods that Kubernetes runs, and what keeps a pod from running."""
+"""Match the pollers in Temporal to the pods in Kubernetes, and find out why a pod does not run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ class Poller:
 
 @dataclass(frozen=True, kw_only=True)
 class Pod:
-    """What matters of a worker pod.
+    """The relevant state of a worker pod.
 
     Attributes:
         started: when its worker container last started; None if it does not run.
         waiting: reason and message of a container that cannot start; ("", "") if it can.
-        restarts: how often its worker container was started again.
-        last_words: why its last container ended, with the end of its log where the cluster keeps it.
+        restarts: how often its worker container was restarted.
+        last_words: termination message of its last container, which may be the end of the container's log.
     """
 
     name: str
@@ -41,23 +41,23 @@ _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunC
 def polling_pods(pods: Sequence[Pod], pollers: Sequence[Poller]) -> int:
     """Count the running pods that poll.
 
-    A poller belongs to a pod whose name is in its identity: the SDKs' default identity holds the
-    host name, which is the pod's. Workers with an identity of their own count by time: they
-    have polled since the pod started.
+    A poller belongs to the pod whose name is in its identity. The default identity of the SDKs contains the host name,
+    which is the name of the pod. Workers with a custom identity are counted by time: if they have polled since the
+    last pod started.
     """
     running = [pod for pod in pods if pod.started is not None]
     named = [pod for pod in running if any(pod.name in poller.identity for poller in pollers)]
     if named:
         return len(named)
-    strangers = [poller for poller in pollers if not any(pod.name in poller.identity for pod in pods)]
+    unnamed = [poller for poller in pollers if not any(pod.name in poller.identity for pod in pods)]
     latest = max((pod.started for pod in running if pod.started), default=None)
     if latest is None:
         return 0
-    return min(len(running), sum(poller.last_access >= latest for poller in strangers))
+    return min(len(running), sum(poller.last_access >= latest for poller in unnamed))
 
 
 def pod_problem(pods: Sequence[Pod], *, image: str) -> Verdict | None:
-    """Say what keeps pods from running, None if nothing does."""
+    """Return why pods do not run; None if there is no problem."""
     for pod in pods:
         reason, message = pod.waiting
         if reason in _PULL:

@@ -1,4 +1,4 @@
-"""The timeouts and retries of an AgentWorker: whether they fit together, and as what activities get them."""
+"""The timeouts and retries of an AgentWorker: their validation, and the options of activities."""
 
 from durafleet.api.contract import ActivityOptions, RetryOptions
 from durafleet.api.durations import parse_duration
@@ -6,7 +6,7 @@ from durafleet.api.worker import AgentWorkerSpec, Timeouts
 
 
 def out_of_order(timeouts: Timeouts) -> str | None:
-    """Say which timeouts contradict each other, None if none do: the CRD's rule, for what it could not see."""
+    """Return which timeouts contradict each other; None if they fit. For cases that the CRD's rule cannot check."""
     heartbeat, activity, workflow = (
         parse_duration(text) for text in (timeouts.heartbeat, timeouts.activity, timeouts.workflow)
     )
@@ -19,7 +19,7 @@ def out_of_order(timeouts: Timeouts) -> str | None:
 
 
 def activity_options(spec: AgentWorkerSpec, timeouts: Timeouts) -> ActivityOptions:
-    """Resolve the timeouts and retries of activities to seconds."""
+    """Return the timeouts and retries of activities, in seconds."""
     return ActivityOptions(
         start_to_close=parse_duration(timeouts.activity).total_seconds(),
         heartbeat=parse_duration(timeouts.heartbeat).total_seconds(),

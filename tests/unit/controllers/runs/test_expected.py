@@ -126,7 +126,7 @@ async def test_an_expected_run_waits_until_its_connection_is_listed(controller: 
 async def test_an_expected_run_is_enqueued_if_its_connection_is_not_listed_in_time(
     controller: RunController, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sightings, "LISTING", 0.0)
+    monkeypatch.setattr(sightings, "CONNECTION_LIST_DELAY", 0.0)
     controller.observe({"type": None, "object": an_open_run(connection="own")})
     assert controller.sightings.backlog == 1
 
@@ -144,10 +144,12 @@ async def test_a_run_created_while_a_long_list_is_read_is_found_before_the_list_
         yield new
 
     monkeypatch.setattr(first_look, "list_all", list_new)
-    monkeypatch.setattr(first_look, "EVERY", 0.01)
-    looking = asyncio.create_task(first_look.look_on(controller, cast("Any", None), namespaces=[], shard=Shard()))
+    monkeypatch.setattr(first_look, "LIST_INTERVAL", 0.01)
+    looking = asyncio.create_task(
+        first_look.relist_new_runs(controller, cast("Any", None), namespaces=[], shard=Shard())
+    )
     await asyncio.sleep(0)  # let the task begin
-    for version in range(first_look.MANY):
+    for version in range(first_look.LONG_LIST):
         controller.observe({"type": None, "object": an_open_run(version=version + 1)})
     await until(lambda: controller.sightings.backlog == 1, what="the new run waits for its start")
     await looking  # the task ends by itself once nothing more is listed
@@ -167,7 +169,7 @@ async def test_a_row_that_only_adds_the_start_time_of_a_known_execution_enqueues
     assert run is not None
     row = an_execution(workflow_id=workflow_id(run))
     memory = controller.sightings.remember(run)
-    memory.see(replace(row, start_time=None))  # as in the response to a start
+    memory.observe(replace(row, start_time=None))  # as in the response to a start
     controller.sightings.observe_execution(row, ("temporal:7233", "default"))
     assert memory.execution == row
     assert controller.sightings.backlog == 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from durafleet.controllers.runs.packed import WARM, PackedRuns
+from durafleet.controllers.runs.packed import CACHE_SIZE, PackedRuns
 from durafleet.core.objects import Run, read_run
 from tests.support.builders import a_run
 
@@ -47,7 +47,7 @@ def cold(run: Run) -> Run:
     """Store a run, evict it from the cache with other runs, and read it."""
     runs = PackedRuns()
     runs[run.key] = run
-    for number in range(WARM):
+    for number in range(CACHE_SIZE):
         runs["other", str(number)] = run
     return runs[run.key]
 

@@ -11,8 +11,8 @@ from durafleet.core.objects import Run, read_run
 from durafleet.core.plans import Plan
 from durafleet.core.runs.execution import Execution
 from durafleet.core.runs.plan import plan_run
-from durafleet.core.runs.settled import SettledRun, is_news, is_of, is_settled, settled
-from durafleet.core.runs.urgency import is_awaited
+from durafleet.core.runs.settled import SettledRun, belongs_to, is_relevant, is_settled, settled
+from durafleet.core.runs.urgency import is_urgent
 from durafleet.core.runs.world import RunWorld
 from tests.support.builders import NOON, TARGET, an_execution
 
@@ -104,7 +104,7 @@ def test_a_settled_run_that_is_edited_is_kept_in_full_again():
 def test_a_settled_run_that_is_read_again_is_kept_in_full_even_if_nothing_changed():
     store = stored(body(10))
     store.settle(a_settled(body(10)))
-    store.take_up(body(10))
+    store.restore(body(10))
     assert (store.get(KEY) is not None, store.settled(KEY)) == (True, None)
 
 
@@ -165,8 +165,8 @@ def executions(**changes: Any) -> Execution:
 )
 def test_a_settled_run_continues_only_with_a_later_execution_of_its_own(state: str, seen: Execution, news: bool):
     run = a_settled(body(10, state=state))
-    assert is_of(seen, run)
-    assert is_news(seen, run) is news
+    assert belongs_to(seen, run)
+    assert is_relevant(seen, run) is news
 
 
 def a_read(of: dict[str, Any], **metadata: Any) -> Run:
@@ -198,4 +198,4 @@ def a_read(of: dict[str, Any], **metadata: Any) -> Run:
 def test_a_run_is_awaited_until_its_start_its_latest_edit_or_its_deletion_is_done(
     run: Run, started: bool, awaited: bool
 ):
-    assert is_awaited(run, started=started) is awaited
+    assert is_urgent(run, started=started) is awaited

@@ -16,7 +16,7 @@ from durafleet.core.places import Target
 from durafleet.core.runs.actions import Describe
 from durafleet.core.runs.execution import ExecutionStatus, Outcome, latest
 from durafleet.core.runs.plan import plan_run
-from durafleet.core.runs.tracking import Close, believable, closed_by, reports_progress, unshown, waits_for_census
+from durafleet.core.runs.tracking import Close, closed_by, is_trusted, reports_progress, unshown, waits_for_census
 from durafleet.core.runs.world import RunWorld
 from tests.support.builders import NOON, TARGET, a_connection, a_run, a_worker, an_execution
 
@@ -54,7 +54,7 @@ def an_open_run(*, reason: Reason = Reason.RUNNING, observed: int = 1, **changes
 def test_a_row_is_trusted_only_if_it_comes_from_the_temporal_namespace_of_the_run(
     target: Target | Verdict, *, trusted: bool
 ):
-    assert believable(target, PLACE) is trusted
+    assert is_trusted(target, PLACE) is trusted
 
 
 def test_tenants_share_the_connection_of_the_operator_and_no_other_connection():
@@ -125,18 +125,18 @@ def test_a_final_close_event_of_the_recorded_execution_is_trusted(status: str):
     closed = closed_by(an_execution(), a_close(ExecutionStatus(status)))
     assert closed is not None
     assert (closed.status, closed.close_time, closed.outcome) == (status, NOON, Outcome(result='"x"'))
-    assert not closed.doubtful("run-1")
-    assert closed.doubtful("another"), "it may have been left behind by a reset"
-    assert closed.doubtful(None)
+    assert not closed.needs_describe("run-1")
+    assert closed.needs_describe("another"), "it may have been left behind by a reset"
+    assert closed.needs_describe(None)
     assert latest(an_execution(), closed) == closed
 
 
 def test_an_execution_that_answered_our_start_is_trusted_before_the_status_records_it():
     ours = replace(an_execution(), answered=NOON)
     completed = replace(an_execution(), status=ExecutionStatus.COMPLETED, described=False, close_time=NOON)
-    assert not latest(ours, completed).doubtful(None)
-    assert latest(ours, replace(completed, run_id="run-2")).doubtful(None), "another execution has to be verified"
-    assert latest(ours, replace(completed, status=ExecutionStatus.TERMINATED)).doubtful(None)
+    assert not latest(ours, completed).needs_describe(None)
+    assert latest(ours, replace(completed, run_id="run-2")).needs_describe(None), "another execution has to be verified"
+    assert latest(ours, replace(completed, status=ExecutionStatus.TERMINATED)).needs_describe(None)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from durafleet.core.workers.applying import is_as_applied, stamped
+from durafleet.core.workers.applying import is_as_applied, with_digest
 
 MANIFEST = {"metadata": {"name": "a"}, "spec": {"image": "r/w:1", "env": [{"name": "A", "value": ""}], "tmp": {}}}
 
@@ -12,7 +12,7 @@ MANIFEST = {"metadata": {"name": "a"}, "spec": {"image": "r/w:1", "env": [{"name
 def live(**spec: Any) -> dict[str, Any]:
     """Return the manifest as the API server stores it: with defaults, without empty values."""
     there = {"image": "r/w:1", "env": [{"name": "A"}], "pullPolicy": "Always", **spec}
-    return {"metadata": {**stamped(MANIFEST)["metadata"], "uid": "1"}, "spec": there}
+    return {"metadata": {**with_digest(MANIFEST)["metadata"], "uid": "1"}, "spec": there}
 
 
 def test_a_live_object_with_defaults_matches_its_applied_manifest():

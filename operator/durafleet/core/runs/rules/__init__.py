@@ -1,1 +1,1 @@
-"""The rules of an AgentRun's plan, by situation. Each decides one case and returns None where it does not apply."""
+"""The rules of the plan of an AgentRun, by situation. A rule returns a plan, or None if it does not apply."""

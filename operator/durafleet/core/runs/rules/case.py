@@ -1,4 +1,4 @@
-"""What a rule decides from, what a rule is, and the decisions that several situations share."""
+"""The input of a rule, the type of a rule, and the rules that several situations share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from durafleet.core.runs.world import RunWorld
 
 @dataclass(frozen=True)
 class Case:
-    """One AgentRun, what was observed around it, and the time of the decision."""
+    """One AgentRun, the observed state that its plan depends on, and the time of the decision."""
 
     run: Run
     world: RunWorld
@@ -27,35 +27,35 @@ class Case:
 
     @property
     def target(self) -> Target:
-        """The Temporal namespace; an earlier rule has waited for it."""
+        """The Temporal namespace; an earlier rule waits if it is unknown."""
         assert isinstance(self.world.target, Target)
         return self.world.target
 
     @property
     def worker(self) -> Worker:
-        """The AgentWorker; an earlier rule has waited for it."""
+        """The AgentWorker; an earlier rule waits if it does not exist."""
         assert self.world.worker is not None
         return self.world.worker
 
     @property
     def execution(self) -> Execution:
-        """The observed execution; the situation says that there is one."""
+        """The observed execution; the situation or an earlier rule ensures that there is one."""
         assert self.world.execution is not None
         return self.world.execution
 
 
 Rule = Callable[[Case], RunPlan | None]
-"""Decides one case, or returns None. Its docstring begins "If <condition>: <decision>."; the reference quotes it."""
+"""Returns the plan for a case, or None. docs/agentrun-plan.md quotes its docstring: "If <condition>: <decision>."."""
 
 
 def wait_for_connection(case: Case) -> RunPlan | None:
-    """If no Temporal namespace is known, because a TemporalConnection is missing: wait for it, `Stalled` after 60 s."""
+    """If the TemporalConnection or the operator's default connection is missing: wait for it; `Stalled` after 60 s."""
     verdict = case.world.target
     return wait(case, verdict) if isinstance(verdict, Verdict) else None
 
 
 def report_outage(case: Case) -> RunPlan | None:
-    """If Temporal refused the last call or does not answer: report it and retry; a refused start ends the run."""
+    """If Temporal refused the last call or does not answer: report it, and retry; a refused start ends the run."""
     trouble = case.world.trouble
     if trouble is None:
         return None
@@ -66,7 +66,7 @@ def report_outage(case: Case) -> RunPlan | None:
 
 
 def wait(case: Case, verdict: Verdict, *, within: float | None = None) -> RunPlan:
-    """Report what is missing; plan again when it may have become a stall, or `within` so many seconds."""
+    """Report what is missing. Reconcile again when the run becomes `Stalled`, or after `within` seconds."""
     stalled, requeue = reference_grace(case.run.status, now=case.now)
     if within is not None:
         requeue = min(requeue, within) if requeue is not None else within
@@ -74,10 +74,10 @@ def wait(case: Case, verdict: Verdict, *, within: float | None = None) -> RunPla
 
 
 def describe(case: Case) -> RunPlan:
-    """Get the latest execution of the run's workflow from Temporal."""
+    """Call DescribeWorkflowExecution for the run's workflow."""
     return Plan(actions=(Describe(case.target, workflow_id(case.run)),))
 
 
 def with_finalizer(run: Run, action: RunAction) -> tuple[RunAction, ...]:
-    """Return the action, after our finalizer where that is missing: no workflow may exist without it."""
+    """Return the action, preceded by our finalizer if it is missing: no workflow may exist without the finalizer."""
     return (action,) if FINALIZER in run.finalizers else (AddFinalizer(), action)

@@ -1,4 +1,4 @@
-"""An AgentRun that has ended: it stays as it is, unless spec.retry or Temporal opens it again, until it expires."""
+"""Rules for an AgentRun that has ended: keep its outcome until it expires, unless a retry opens it again."""
 
 from durafleet.core.conditions import Verdict, at_generation
 from durafleet.core.objects import FINALIZER
@@ -8,30 +8,30 @@ from durafleet.core.runs.actions import ReadInput, RemoveFinalizer, RetryWorkflo
 from durafleet.core.runs.endings import retry_delayed, retry_ignored
 from durafleet.core.runs.expiry import plan_expiry
 from durafleet.core.runs.identity import workflow_id
-from durafleet.core.runs.retrying import asked_to_retry, seems_to_go_on, went_on
+from durafleet.core.runs.retrying import asked_to_retry, is_at_later_execution, may_be_at_later_execution
 from durafleet.core.runs.rules.case import Case, describe, with_finalizer
 from durafleet.core.runs.rules.start import input_of
 from durafleet.core.runs.starting import start_again
 
 
 def is_open_again(case: Case) -> bool:
-    """Tell whether a run that ended without success is to be planned as the next attempt.
+    """Return whether a run that ended without success is planned as the next attempt.
 
-    It is if its workflow is at a later execution, or if spec.retry asks for another attempt of a run that never had
-    a workflow.
+    This is so if its workflow has a later execution, or if spec.retry requests another attempt of a run that never
+    had a workflow.
     """
     run, world = case.run, case.world
     if run.deleted is not None:
         return False
     if not asked_to_retry(run):
-        return went_on(run, world.execution)
+        return is_at_later_execution(run, world.execution)
     if run.status.workflow is None:
         return True
-    return isinstance(world.target, Target) and world.trouble is None and went_on(run, world.execution)
+    return isinstance(world.target, Target) and world.trouble is None and is_at_later_execution(run, world.execution)
 
 
 def delay_retry(case: Case) -> RunPlan | None:
-    """If Temporal cannot be used: keep the outcome, and say what the retry waits for."""
+    """If the Temporal connection is missing or fails: keep the outcome, and report why the retry waits."""
     if isinstance(case.world.target, Verdict):
         return retry_delayed(case.run, case.world.target, now=case.now)
     if case.world.trouble is not None:
@@ -40,14 +40,14 @@ def delay_retry(case: Case) -> RunPlan | None:
 
 
 def retry(case: Case) -> RunPlan | None:
-    """If nothing else applies: reset the workflow, or start it anew where its history does not allow a reset."""
+    """If no rule above applies: reset the workflow, or start it again if its history does not allow a reset."""
     run, ended = case.run, case.run.status.workflow
-    assert run.spec.retry is not None  # the situation says so
-    assert ended is not None  # else the run is open again
+    assert run.spec.retry is not None  # the situation ensures it
+    assert ended is not None  # otherwise the run is planned as open
     given, obstacle = input_of(case)
     if isinstance(obstacle, ReadInput):
         return Plan(actions=(obstacle,))
-    anew = None  # a reset needs neither worker nor input
+    anew = None  # a reset needs neither the AgentWorker nor the input
     if case.world.worker is not None and obstacle is None:
         anew = start_again(run, case.world.worker, given=given, token=run.spec.retry.token)
     action = RetryWorkflow(case.target, workflow_id(run), ended.run_id or "", run.spec.retry.from_, anew)
@@ -55,24 +55,24 @@ def retry(case: Case) -> RunPlan | None:
 
 
 def verify_later_execution(case: Case) -> RunPlan | None:
-    """If a list shows another execution of a run that did not succeed: describe it."""
+    """If a list shows another execution of a run that ended without success: call DescribeWorkflowExecution."""
     usable = isinstance(case.world.target, Target) and case.world.trouble is None
-    return describe(case) if usable and seems_to_go_on(case.run, case.world.execution) else None
+    return describe(case) if usable and may_be_at_later_execution(case.run, case.world.execution) else None
 
 
 def release(case: Case) -> RunPlan | None:
-    """If it has our finalizer: remove the finalizer."""
+    """If the AgentRun has the operator's finalizer: remove the finalizer."""
     return Plan(actions=(RemoveFinalizer(),)) if FINALIZER in case.run.finalizers else None
 
 
 def expire(case: Case) -> RunPlan | None:
-    """If its time to live is over: delete it; one that a GitOps tool tracks is compacted instead."""
+    """If `spec.ttlSecondsAfterFinished` is over: delete the AgentRun; compact it instead if a GitOps tool tracks it."""
     plan = plan_expiry(case.run, now=case.now)
     return plan if plan is not None and (plan.actions or plan.status is not None) else None
 
 
 def stay_ended(case: Case) -> RunPlan | None:
-    """If nothing else applies: keep the outcome."""
+    """If no rule above applies: keep the outcome."""
     run = case.run
     token = run.spec.retry.token if run.spec.retry else None
     seen = {

@@ -1,4 +1,4 @@
-"""An AgentRun without a workflow: the start, and everything that it waits for or that ends the run before it."""
+"""Rules for an AgentRun without an observed workflow: find it or start it, or report why it cannot start."""
 
 from durafleet.api.status import Reason
 from durafleet.core.conditions import Verdict
@@ -12,21 +12,21 @@ from durafleet.core.runs.status import held_status, queued_status
 from durafleet.core.runs.tracking import waits_for_census
 
 INPUT_RETRY = 5.0
-"""Seconds between reads of an input that is missing: the operator does not watch ConfigMaps and Secrets."""
+"""Seconds between reads of a missing input; the operator does not watch ConfigMaps and Secrets."""
 
 
 def leave_to_census(case: Case) -> RunPlan | None:
-    """If the run was there before the operator, and a list of all open executions is due: wait for that list."""
+    """If the run is older than the operator process, and a list of all open executions is due: wait for that list."""
     return Plan() if case.world.expected and waits_for_census(case.run) else None
 
 
 def find(case: Case) -> RunPlan | None:
-    """If nothing else applies: describe the workflow."""
+    """If no rule above applies: call DescribeWorkflowExecution."""
     return describe(case)
 
 
 def end_vanished(case: Case) -> RunPlan | None:
-    """If the status records a workflow: end the run as `Terminated`; it was deleted, or its retention ended."""
+    """If the status records a workflow: end the run as `Terminated`; it was deleted, or its retention period ended."""
     return vanished(case.run, now=case.now) if case.run.status.workflow is not None else None
 
 
@@ -37,13 +37,13 @@ def refuse_invalid(case: Case) -> RunPlan | None:
 
 
 def hold(case: Case) -> RunPlan | None:
-    """If `spec.suspend` is true, and `spec.stop` is not set: do not start the workflow."""
+    """If `spec.suspend` is true, and `spec.stop` is not set: wait as `Suspended`; the workflow is not started."""
     held = case.run.spec.suspend and case.run.spec.stop is None
     return Plan(status=held_status(case.run, now=case.now)) if held else None
 
 
 def stop_before_start(case: Case) -> RunPlan | None:
-    """If `spec.stop` is set: end the run as `Cancelled`."""
+    """If `spec.stop` is set: end the run as `Cancelled`; the workflow is not started."""
     stop = case.run.spec.stop
     if stop is None:
         return None
@@ -52,12 +52,12 @@ def stop_before_start(case: Case) -> RunPlan | None:
 
 
 def wait_for_worker(case: Case) -> RunPlan | None:
-    """If the AgentWorker does not exist: wait for it, `Stalled` after 60 s."""
+    """If the AgentWorker does not exist: wait for it; `Stalled` after 60 s."""
     return wait(case, _worker_not_found(case.run.spec.worker_ref.name)) if case.world.worker is None else None
 
 
 def wait_for_agent(case: Case) -> RunPlan | None:
-    """If the AgentWorker does not declare the agent: wait for it, `Stalled` after 60 s."""
+    """If the AgentWorker does not declare the agent of the run: wait for the agent; `Stalled` after 60 s."""
     missing = agent_missing(case.run, case.worker)
     return wait(case, missing) if missing is not None else None
 
@@ -69,13 +69,13 @@ def refuse_timeouts(case: Case) -> RunPlan | None:
 
 
 def read_input(case: Case) -> RunPlan | None:
-    """If the input is in a ConfigMap or Secret: read it."""
+    """If `spec.inputFrom` is set, and its ConfigMap or Secret was not read yet: read the input."""
     _, obstacle = input_of(case)
     return Plan(actions=(obstacle,)) if isinstance(obstacle, ReadInput) else None
 
 
 def wait_for_input(case: Case) -> RunPlan | None:
-    """If that input is missing: wait for it, `Stalled` after 60 s; an invalid one ends the run as `InvalidSpec`."""
+    """If the `spec.inputFrom` input is missing: wait, `Stalled` after 60 s; if it is invalid, end as `InvalidSpec`."""
     _, obstacle = input_of(case)
     if not isinstance(obstacle, Verdict):
         return None
@@ -85,7 +85,7 @@ def wait_for_input(case: Case) -> RunPlan | None:
 
 
 def queue(case: Case) -> RunPlan | None:
-    """If the AgentWorker has `maxConcurrentRuns` open runs: wait as `Queued`."""
+    """If `spec.maxConcurrentRuns` of the AgentWorker leaves no free slot for the run: wait as `Queued`."""
     turn = case.world.turn
     if turn is None or turn.free:
         return None
@@ -93,14 +93,14 @@ def queue(case: Case) -> RunPlan | None:
 
 
 def start(case: Case) -> RunPlan | None:
-    """If nothing else applies: add our finalizer, and start the workflow."""
+    """If no rule above applies: add the operator's finalizer, and start the workflow."""
     given, _ = input_of(case)
     request = start_request(case.run, case.worker, given=given)
     return Plan(actions=with_finalizer(case.run, StartWorkflow(case.target, request)))
 
 
 def input_of(case: Case) -> tuple[object, Verdict | ReadInput | None]:
-    """Return the run's input, or what has to be done or fixed to have it."""
+    """Return the run's input; or the action that reads it, or why it is missing or invalid."""
     source = case.run.spec.input_from
     if source is None:
         return case.run.spec.input, None
@@ -120,5 +120,5 @@ def _worker_not_found(name: str) -> Verdict:
 
 
 def _until_next_position(turn: Turn) -> float:
-    """Return the seconds until the position is computed again; a run that gets a slot is enqueued at once."""
+    """Return the seconds until the position is computed again. A run that gets a slot is enqueued at once."""
     return float(min(15 + turn.position, 300))
