@@ -63,7 +63,7 @@ def _register(watch: Watch, shard: Shard, handlers: kopf.OperatorRegistry) -> No
 def settings(watches: Sequence[Watch]) -> kopf.OperatorSettings:
     """Return the settings for Kopf, with a comment on each."""
     result = kopf.OperatorSettings()
-    result.posting.enabled = False  # the operator posts its own Events
+    result.posting.enabled = False  # the operator posts its own Events, and few of them
     result.persistence.diffbase_storage, result.persistence.progress_storage = NoLastState(), NoProgress()
     result.peering.standalone = True  # leader election uses a Lease, not Kopf's peering
     result.scanning.disabled = True  # CRDs are installed before the operator; saves a watch and a permission

@@ -70,7 +70,7 @@ def test_a_fleet_whose_running_pods_do_not_poll_is_not_ready():
     ],
 )
 def test_an_error_from_temporal_stalls_the_worker_only_if_a_person_has_to_fix_it(reason: Reason, other: str):
-    result = plan(a_worker(), a_world(pollers=None, trouble=Verdict(reason, "mend it")))
+    result = plan(a_worker(), a_world(pollers=None, trouble=Verdict(reason, "fix it")))
     assert ready(result) == ("False", reason)
     assert others(result) == {other}
     assert result.requeue is not None
