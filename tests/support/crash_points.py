@@ -7,9 +7,9 @@ covered from then on.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tests.support.environment import Stage
 from tests.support.faults import Call, Moment, Rule
-from tests.support.living import without_idle_repeats
-from tests.support.stage import Stage
+from tests.support.scenario_runner import without_idle_repeats
 
 _FLEET = ("agentworkers", "deployments", "pods")
 

@@ -7,8 +7,8 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from tests.support.cluster import ControlPlane
-from tests.support.errands import errands
 from tests.support.kube_api import KubeApi, kube_api
+from tests.support.scenario_workflows import errands
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.crash_points import deaths, deaths_around_runs
-from tests.support.lives import LIVES
-from tests.support.living import live_with_each
+from tests.support.scenario_runner import live_with_each
+from tests.support.scenarios import LIVES
 from tests.support.servers import Servers
 
 

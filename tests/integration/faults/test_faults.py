@@ -14,9 +14,10 @@ import pytest
 import pytest_asyncio
 
 from tests.support.crash_points import around_runs
+from tests.support.environment import Stage, operating, set_stage
 from tests.support.faults import Call, Deed, Drop, Fault, Moment, Reply, Rule, Server, delay, instead, silence
-from tests.support.lives import LIVES
-from tests.support.living import (
+from tests.support.operator import condition
+from tests.support.scenario_runner import (
     AT_ONCE,
     Account,
     Mishap,
@@ -26,9 +27,8 @@ from tests.support.living import (
     live_again,
     without_idle_repeats,
 )
-from tests.support.operator import condition
+from tests.support.scenarios import LIVES
 from tests.support.servers import Servers
-from tests.support.stage import Stage, operating, set_stage
 from tests.support.waiting import until
 
 

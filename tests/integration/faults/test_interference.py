@@ -10,13 +10,13 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from durafleet.kube.resources import RUNS
 from tests.support.crash_points import Death, around_runs
-from tests.support.errands import BEGUN, EFFECTS
+from tests.support.environment import Stage, operating, set_stage, workflow_id
 from tests.support.faults import Call, Moment, Server
-from tests.support.lives import LIVES, Life
-from tests.support.living import AT_ONCE, Account, Mishap, compare, compare_with_temporal, live
 from tests.support.operator import state_of
+from tests.support.scenario_runner import AT_ONCE, Account, Mishap, compare, compare_with_temporal, live
+from tests.support.scenario_workflows import BEGUN, EFFECTS
+from tests.support.scenarios import LIVES, Life
 from tests.support.servers import Servers
-from tests.support.stage import Stage, operating, set_stage, workflow_id
 from tests.support.waiting import until
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from tests.support import situations as have
+from tests.support import status_scenarios as have
 from tests.support.cluster import ControlPlane
 from tests.support.gitops import ask, read_as_tools_do
 from tests.support.operator import API_VERSION, condition
-from tests.support.situations import Situation, Stage
+from tests.support.status_scenarios import Situation, Stage
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from durafleet.core.leading.sharding import Shard
 from durafleet.fence import LOST
 from tests.support.cluster import ControlPlane
 from tests.support.election import LEADS, candidate, leader, lease, until_leads, writes
+from tests.support.environment import kubeconfig
 from tests.support.faults import Call, Deed, Drop, Fault, Moment, Script, Server
 from tests.support.kube_proxy import kube_proxy
 from tests.support.operator import Fleet
 from tests.support.servers import Servers
-from tests.support.stage import kubeconfig
 from tests.support.waiting import until
 from tests.support.workflows import executions_of
 

@@ -16,9 +16,9 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from tests.support.cluster import ControlPlane
 from tests.support.faults import Moment, Reply, Script, instead
 from tests.support.grpc_proxy import grpc_proxy
-from tests.support.lens import CENSUS, PROGRESSED, Lens
 from tests.support.operator import Fleet, OperatorProcess, condition, impatient, operator_process
 from tests.support.temporal import dev_server, free_port
+from tests.support.temporal_recorder import CENSUS, PROGRESSED, Lens
 from tests.support.waiting import until
 from tests.support.workflows import UPDATED
 

@@ -17,13 +17,13 @@ from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.service import RPCError, RPCStatusCode
 
 from durafleet.kube.resources import RUNS
-from tests.support.errands import BEGUN, EFFECTS
+from tests.support.environment import Stage, operating, set_stage, workflow_id
 from tests.support.faults import Call, Rule
 from tests.support.kube_api import Body, KubeError
-from tests.support.lives import Life
 from tests.support.operator import state_of
+from tests.support.scenario_workflows import BEGUN, EFFECTS
+from tests.support.scenarios import Life
 from tests.support.servers import Servers
-from tests.support.stage import Stage, operating, set_stage, workflow_id
 
 AT_ONCE = 6
 """Lives lived at the same time; more make two cores no faster."""

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from tests.support.environment import operating, set_stage
 from tests.support.operator import state_of
 from tests.support.servers import Servers
-from tests.support.stage import operating, set_stage
 
 
 async def test_after_a_restart_a_run_waits_for_the_place_that_one_later_in_the_list_holds(

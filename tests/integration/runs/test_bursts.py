@@ -17,10 +17,10 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from durafleet.core.objects import FINALIZER
 from durafleet.kube.resources import RUNS, WORKERS
 from tests.support.cluster import ControlPlane
+from tests.support.environment import operating, set_stage
 from tests.support.kube_api import Body, KubeApi
 from tests.support.operator import IMAGE, environment, operator_process, state_of
 from tests.support.servers import Servers
-from tests.support.stage import operating, set_stage
 from tests.support.waiting import until
 from tests.support.workflows import EXECUTIONS, Echo
 

@@ -18,12 +18,12 @@ from temporalio.client import WorkflowHandle
 
 from durafleet.kube.lease import LEASES
 from durafleet.kube.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, RUNS, WORKERS, Resource
-from tests.support.errands import EFFECTS, TASK_QUEUE
 from tests.support.faults import Call, Drop, Fault, Script
 from tests.support.grpc_proxy import grpc_proxy
 from tests.support.kube_api import Body
 from tests.support.kube_proxy import kube_proxy
 from tests.support.operator import IMAGE, state_of
+from tests.support.scenario_workflows import EFFECTS, TASK_QUEUE
 from tests.support.servers import Servers
 from tests.support.spawn import KUBECONFIG, Spawned, spawn_operator
 from tests.support.waiting import until

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from durafleet.kube.resources import RUNS
-from tests.support.errands import EFFECTS, LOWERED
+from tests.support.environment import Stage, workflow_id
 from tests.support.operator import condition
-from tests.support.stage import Stage, workflow_id
+from tests.support.scenario_workflows import EFFECTS, LOWERED
 
 
 async def nothing(_: Stage) -> None:
