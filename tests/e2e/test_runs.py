@@ -1,4 +1,4 @@
-"""The ways a run can go, on a whole cluster."""
+"""AgentRuns on a whole cluster: completion, failures, controls and invalid objects."""
 
 import json
 

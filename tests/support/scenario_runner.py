@@ -1,7 +1,7 @@
-"""Living the lives of AgentRuns, with and without mishaps.
+"""Runs the scenarios, with and without faults.
 
-A life is lived undisturbed first, and the proxies write down the operator's calls. Mishaps are made out of
-these calls, and the life is lived again with each of them. All must end like the first one.
+A scenario runs without faults first (the baseline), and the proxies record the operator's calls. Faults are derived
+from these calls, and the scenario runs again with each fault. Every result must be the same as the baseline.
 """
 
 import asyncio
@@ -17,226 +17,233 @@ from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.service import RPCError, RPCStatusCode
 
 from durafleet.kube.resources import RUNS
-from tests.support.environment import Stage, operating, set_stage, workflow_id
+from tests.support.environment import Environment, create_environment, run_operators, workflow_id
 from tests.support.faults import Call, Rule
 from tests.support.kube_api import Body, KubeError
 from tests.support.operator import state_of
-from tests.support.scenario_workflows import BEGUN, EFFECTS
-from tests.support.scenarios import Life
+from tests.support.scenario_workflows import EFFECTS, STARTED
+from tests.support.scenarios import Scenario
 from tests.support.servers import Servers
 
-AT_ONCE = 6
-"""Lives lived at the same time; more make two cores no faster."""
+CONCURRENCY = 6
+"""Scenarios that run at the same time; on two cores a higher number is not faster."""
 _IDLE_REPEATS = 2
-_VARIES = re.compile(
+_VARIABLE_PARTS = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\bt-[0-9a-f]{10}\b"
     r"|(?<=after )[0-9hms]+"
 )
-"""What differs between two lives that end alike: times, durations, UIDs and namespaces."""
+"""Parts of a status that differ between two equal results: times, durations, UIDs and namespaces."""
 
-Mishap = Callable[[Stage], Rule]
-"""Adds to a stage's script what is to go wrong."""
+FaultInjection = Callable[[Environment], Rule]
+"""Adds a fault to the script of an environment."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
-    """How a life went.
+class ScenarioResult:
+    """The result of a scenario.
 
     Attributes:
-        mishap: the name of what went wrong; None for the undisturbed life.
-        reached: whether it did go wrong; times differ between two lives, and with them what is polled.
-        workflows: the workflow ids that the life led to, with the number of executions that each must have.
-        story: the statuses at the end without what varies; None if the end was never reached.
-        wrong: what is not as it must be.
+        fault: the name of the fault; None for the baseline.
+        injected: whether the fault was injected; timing varies, so a polling call of the baseline may not recur.
+        workflows: the workflow ids of the scenario, with the number of executions that each must have.
+        final_statuses: the statuses at the end without their variable parts; None if the scenario did not finish.
+        problems: the differences from what must be true.
     """
 
-    mishap: str | None
-    reached: bool
+    fault: str | None
+    injected: bool
     calls: list[Call]
     workflows: Mapping[str, int]
-    story: dict[str, str] | None
-    wrong: list[str]
+    final_statuses: dict[str, str] | None
+    problems: list[str]
     output: str
 
     def __str__(self) -> str:
-        return f"with {self.mishap or 'no mishap'}: {'; '.join(self.wrong) or 'all well'}\n{self.output[-3000:]}"
+        return f"with {self.fault or 'no fault'}: {'; '.join(self.problems) or 'no problems'}\n{self.output[-3000:]}"
 
 
-async def live(
-    life: Life,
+async def run_scenario(
+    scenario: Scenario,
     servers: Servers,
     folder: Path,
     *,
-    mishap: tuple[str, Mishap] | None = None,
-    patience: float = 30,
+    fault: tuple[str, FaultInjection] | None = None,
+    deadline: float = 30,
     operators: int = 1,
     election: bool = False,
-) -> Account:
-    """Live a life, undisturbed or with one mishap, and as a rule with one operator.
+) -> ScenarioResult:
+    """Run a scenario without faults or with one fault, by default with one operator.
 
-    Of several operators all act, or with an election one.
+    Several operators are all active, unless there is a leader election.
     """
-    stage = await set_stage(servers, folder)
-    stage.patience = patience
-    rule = mishap[1](stage) if mishap is not None else None
-    story: dict[str, str] | None = None
-    wrong: list[str] = []
+    environment = await create_environment(servers, folder)
+    environment.deadline = deadline
+    rule = fault[1](environment) if fault is not None else None
+    final_statuses: dict[str, str] | None = None
+    problems: list[str] = []
     try:
-        await life.prepare(stage)
-        if life.from_start:
-            stage.script.begin()
-        async with operating(stage, operators=operators, election=election):
-            if not life.from_start:
-                await stage.until_watching()
-                stage.script.begin()
-            await _live_through(life, stage, disturbed=mishap is not None or operators > 1)
-            story, wrong = await _judge(life, stage)
+        await scenario.prepare(environment)
+        if scenario.includes_startup:
+            environment.script.start()
+        async with run_operators(environment, operators=operators, election=election):
+            if not scenario.includes_startup:
+                await environment.until_watching()
+                environment.script.start()
+            await _run_steps(scenario, environment, with_fault=fault is not None or operators > 1)
+            final_statuses, problems = await _verify(scenario, environment)
     except (TimeoutError, KubeError, RPCError) as error:
-        wrong.append(f"{type(error).__name__}: {error}")
-    if stage.deaths:
-        wrong.append(f"operators ended by themselves, with codes {stage.deaths}")
-    return Account(
-        mishap=mishap[0] if mishap is not None else None,
-        reached=rule is not None and rule.done > 0,
-        calls=list(stage.script.calls),
-        workflows=dict.fromkeys({workflow_id(run) for run in stage.created}, life.executions),
-        story=story,
-        wrong=wrong,
-        output=stage.output(),
+        problems.append(f"{type(error).__name__}: {error}")
+    if environment.unexpected_exits:
+        problems.append(f"operators exited unexpectedly, with codes {environment.unexpected_exits}")
+    return ScenarioResult(
+        fault=fault[0] if fault is not None else None,
+        injected=rule is not None and rule.applied > 0,
+        calls=list(environment.script.calls),
+        workflows=dict.fromkeys({workflow_id(run) for run in environment.created}, scenario.executions),
+        final_statuses=final_statuses,
+        problems=problems,
+        output=environment.output(),
     )
 
 
-async def live_with_each(
-    life: Life,
+async def run_with_each_fault(
+    scenario: Scenario,
     servers: Servers,
     folder: Path,
     *,
-    mishaps: Callable[[list[Call]], Mapping[str, Mishap]],
-) -> list[Account]:
-    """Live a life undisturbed, then with each mishap that its calls give rise to; return the accounts in that order."""
-    first = await live(life, servers, _subfolder(folder, "undisturbed"))
-    if first.wrong:
+    faults: Callable[[list[Call]], Mapping[str, FaultInjection]],
+) -> list[ScenarioResult]:
+    """Run a scenario without faults, then with each fault derived from its calls; return the results in that order."""
+    first = await run_scenario(scenario, servers, _subfolder(folder, "baseline"))
+    if first.problems:
         return [first]
-    turnstile = asyncio.Semaphore(AT_ONCE)
-    others = await live_again(life, servers, folder, mishaps=mishaps(first.calls), turnstile=turnstile)
-    accounts = [first, *others]
-    compare(first, others)
-    await compare_with_temporal(accounts, servers)
-    return accounts
+    semaphore = asyncio.Semaphore(CONCURRENCY)
+    others = await run_with_faults(scenario, servers, folder, faults=faults(first.calls), semaphore=semaphore)
+    results = [first, *others]
+    compare_with_baseline(first, others)
+    await check_execution_counts(results, servers)
+    return results
 
 
-async def live_again(
-    life: Life,
+async def run_with_faults(
+    scenario: Scenario,
     servers: Servers,
     folder: Path,
     *,
-    mishaps: Mapping[str, Mishap],
-    turnstile: asyncio.Semaphore,
-    patience: float = 30,
-) -> list[Account]:
-    """Live a life with each of some mishaps, no more at a time than the turnstile lets through."""
+    faults: Mapping[str, FaultInjection],
+    semaphore: asyncio.Semaphore,
+    deadline: float = 30,
+) -> list[ScenarioResult]:
+    """Run a scenario once with each fault; the semaphore limits how many run at the same time."""
 
-    async def one(mishap: tuple[str, Mishap]) -> Account:
-        async with turnstile:
-            mine = Path(tempfile.mkdtemp(dir=folder))
-            return await live(life, servers, mine, mishap=mishap, patience=patience)
+    async def one(fault: tuple[str, FaultInjection]) -> ScenarioResult:
+        async with semaphore:
+            own_folder = Path(tempfile.mkdtemp(dir=folder))
+            return await run_scenario(scenario, servers, own_folder, fault=fault, deadline=deadline)
 
-    return await asyncio.gather(*map(one, mishaps.items()))
+    return await asyncio.gather(*map(one, faults.items()))
 
 
 def without_idle_repeats(calls: Iterable[Call]) -> list[Call]:
-    """Return the calls of a life that differ from each other.
+    """Return the calls of a scenario without those that only repeat an earlier one.
 
-    Reads that go on while nothing changes (sweeps, long-polls, looks at pods) are repeated as often as the life
-    happens to last. Of each signature the first two after a change are taken; the others are like the second.
+    While nothing changes, the operator repeats some reads (sweeps, long-polls, reads of pods), and their number
+    depends on how long the scenario lasts. After each change, the first two reads of each signature are kept; the
+    others are equivalent to the second.
     """
     chosen: list[Call] = []
     idle: Counter[str] = Counter()
     for call in calls:
-        if call.effect:
+        if call.mutating:
             idle.clear()
-        idle[call.signature] += not call.effect
+        idle[call.signature] += not call.mutating
         if idle[call.signature] <= _IDLE_REPEATS:
             chosen.append(call)
     return chosen
 
 
-async def _live_through(life: Life, stage: Stage, *, disturbed: bool) -> None:
-    await life.drive(stage)
-    await stage.until(RUNS, lambda all_: _over(all_, life.ends), what=f"all ends as {dict(life.ends)}")
-    if disturbed:
-        await stage.until_caught_up()  # an operator that does too much has then done it
+async def _run_steps(scenario: Scenario, environment: Environment, *, with_fault: bool) -> None:
+    await scenario.steps(environment)
+    await environment.until(
+        RUNS,
+        lambda all_: _finished(all_, scenario.final_states),
+        what=f"the final states are {dict(scenario.final_states)}",
+    )
+    if with_fault:
+        await environment.until_caught_up()  # so that a surplus action of the operator shows
 
 
-async def _judge(life: Life, stage: Stage) -> tuple[dict[str, str], list[str]]:
-    """Return the story of a life that is over, and what is wrong with it."""
-    runs = await stage.until(RUNS, lambda all_: _over(all_, life.ends), what="all stays as it is")
-    events = await stage.events()
-    wrong = [complaint for run in runs.values() for complaint in _wrong_events(run, events, life)]
-    for run in stage.created:
+async def _verify(scenario: Scenario, environment: Environment) -> tuple[dict[str, str], list[str]]:
+    """Return the final statuses of a finished scenario, and its problems."""
+    runs = await environment.until(
+        RUNS, lambda all_: _finished(all_, scenario.final_states), what="the final states do not change"
+    )
+    events = await environment.events()
+    problems = [problem for run in runs.values() for problem in _event_problems(run, events, scenario)]
+    for run in environment.created:
         key = workflow_id(run)
-        last = await stage.workflow(run).describe()
-        if last.status is None or last.status.name != life.closed:
-            wrong.append(f"workflow {key} is {last.status and last.status.name}, not {life.closed}")
-        if EFFECTS[key] != life.effects:
-            wrong.append(f"{EFFECTS[key]} effects of {key}, not {life.effects}")
-        if len(BEGUN.get(key, ())) != life.executions:
-            wrong.append(f"workers began {BEGUN.get(key)} of {key}, not {life.executions}")
-        there = runs.get(run["metadata"]["name"])
-        if there is not None and there["metadata"]["uid"] == run["metadata"]["uid"]:
-            named = there["status"].get("workflow", {})
-            if (named.get("id"), named.get("runId")) != (key, last.run_id):
-                wrong.append(f"the status names {named}, not {key} {last.run_id}")
-    return {name: _without_what_varies(run["status"]) for name, run in runs.items()}, wrong
+        last = await environment.workflow(run).describe()
+        if last.status is None or last.status.name != scenario.workflow_status:
+            problems.append(f"workflow {key} is {last.status and last.status.name}, not {scenario.workflow_status}")
+        if EFFECTS[key] != scenario.effects:
+            problems.append(f"{EFFECTS[key]} effects of {key}, not {scenario.effects}")
+        if len(STARTED.get(key, ())) != scenario.executions:
+            problems.append(f"workers started the executions {STARTED.get(key)} of {key}, not {scenario.executions}")
+        current = runs.get(run["metadata"]["name"])
+        if current is not None and current["metadata"]["uid"] == run["metadata"]["uid"]:
+            reported = current["status"].get("workflow", {})
+            if (reported.get("id"), reported.get("runId")) != (key, last.run_id):
+                problems.append(f"the status reports {reported}, not {key} {last.run_id}")
+    return {name: _without_variable_parts(run["status"]) for name, run in runs.items()}, problems
 
 
-def compare(first: Account, others: Iterable[Account]) -> None:
-    """Add to accounts of a life what differs from the undisturbed one."""
+def compare_with_baseline(first: ScenarioResult, others: Iterable[ScenarioResult]) -> None:
+    """Add a problem to each result whose final statuses differ from the baseline."""
     for other in others:
-        if other.story is not None and other.story != first.story:
-            other.wrong.append(f"it ends as {other.story}, not as {first.story}")
+        if other.final_statuses is not None and other.final_statuses != first.final_statuses:
+            other.problems.append(f"the final statuses are {other.final_statuses}, not {first.final_statuses}")
 
 
-async def compare_with_temporal(accounts: list[Account], servers: Servers) -> None:
-    """Add to accounts where Temporal lists other executions than there must be.
+async def check_execution_counts(results: list[ScenarioResult], servers: Servers) -> None:
+    """Add a problem to each result for which Temporal lists a wrong number of executions.
 
-    Once for all of them: the list lags behind, so the later it is asked for the more it shows.
+    One check covers all results: visibility is eventually consistent, so a later list is more complete.
     """
-    wanted = {key: number for account in accounts for key, number in account.workflows.items()}
+    expected = {key: number for result in results for key, number in result.workflows.items()}
     deadline = asyncio.get_running_loop().time() + 30
-    found = await _executions(servers)
-    while any(found[key] < number for key, number in wanted.items()) and asyncio.get_running_loop().time() < deadline:
+    found = await _execution_counts(servers)
+    while any(found[key] < number for key, number in expected.items()) and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.1)
-        found = await _executions(servers)
-    for account in accounts:
-        for key, number in account.workflows.items():
+        found = await _execution_counts(servers)
+    for result in results:
+        for key, number in result.workflows.items():
             if found[key] != number:
-                account.wrong.append(f"Temporal lists {found[key]} executions of {key}, not {number}")
+                result.problems.append(f"Temporal lists {found[key]} executions of {key}, not {number}")
 
 
-async def _executions(servers: Servers) -> Counter[str]:
-    """Count the executions of each workflow id. Raw: the SDK's own enum breaks on paused workflows."""
+async def _execution_counts(servers: Servers) -> Counter[str]:
+    """Count the executions of each workflow id, without the SDK's enum, which does not know paused workflows."""
     found: Counter[str] = Counter()
     request = ListWorkflowExecutionsRequest(namespace="default", page_size=1000)
     while True:
         try:
-            answer = await servers.temporal.workflow_service.list_workflow_executions(request, retry=True)
+            response = await servers.temporal.workflow_service.list_workflow_executions(request, retry=True)
         except RPCError as error:
             if error.status is RPCStatusCode.CANCELLED:  # the server ends each connection after 5 minutes
                 continue
             raise
-        found.update(info.execution.workflow_id for info in answer.executions)
-        request.next_page_token = answer.next_page_token
-        if not answer.next_page_token:
+        found.update(info.execution.workflow_id for info in response.executions)
+        request.next_page_token = response.next_page_token
+        if not response.next_page_token:
             return found
 
 
-def _over(runs: Mapping[str, Body], ends: Mapping[str, str]) -> bool:
-    let_go = all(not run["metadata"].get("finalizers") for run in runs.values())
-    return let_go and {name: state_of(run) for name, run in runs.items()} == dict(ends)
+def _finished(runs: Mapping[str, Body], states: Mapping[str, str]) -> bool:
+    released = all(not run["metadata"].get("finalizers") for run in runs.values())
+    return released and {name: state_of(run) for name, run in runs.items()} == dict(states)
 
 
-def _wrong_events(run: Body, events: list[Body], life: Life) -> list[str]:
+def _event_problems(run: Body, events: list[Body], scenario: Scenario) -> list[str]:
     counts: Counter[str] = Counter()
     for event in events:
         if event["involvedObject"]["uid"] == run["metadata"]["uid"]:
@@ -244,15 +251,15 @@ def _wrong_events(run: Body, events: list[Body], life: Life) -> list[str]:
     return [
         f"{number} Events {reason} for one AgentRun"
         for reason, number in counts.items()
-        if number > life.executions or reason not in life.events
+        if number > scenario.executions or reason not in scenario.event_reasons
     ]
 
 
-def _without_what_varies(status: Mapping[str, Any]) -> str:
-    return _VARIES.sub("*", repr(status))
+def _without_variable_parts(status: Mapping[str, Any]) -> str:
+    return _VARIABLE_PARTS.sub("*", repr(status))
 
 
 def _subfolder(folder: Path, name: str) -> Path:
-    mine = folder / name
-    mine.mkdir()
-    return mine
+    own_folder = folder / name
+    own_folder.mkdir()
+    return own_folder

@@ -1,4 +1,4 @@
-"""Workflows with an effect that is written down, so that a second effect shows."""
+"""Workflows of the scenarios; each records one effect, so that a repeated effect shows."""
 
 from collections import Counter
 from datetime import timedelta
@@ -9,88 +9,88 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-TASK_QUEUE = "errands"
-"""One for all tests: a worker each would cost more than their lives."""
+TASK_QUEUE = "scenarios"
+"""Shared by all tests: one worker per test would take longer than a scenario."""
 EFFECTS: Counter[str] = Counter()
-"""How often each workflow id had its effect."""
-LOWERED: set[str | None] = set()
-"""Workflow ids whose hurdle can be taken."""
-BEGUN: dict[str, set[str]] = {}
-"""Run ids of the executions that a worker has begun, by workflow id."""
+"""Number of effects by workflow id."""
+FIXED: set[str | None] = set()
+"""Workflow ids of `FailUntilFixed` whose step no longer fails."""
+STARTED: dict[str, set[str]] = {}
+"""Run ids of the executions that a worker has started, by workflow id."""
 
 
-@activity.defn(name="take-effect")
-async def take_effect() -> None:
+@activity.defn(name="record-effect")
+async def record_effect() -> None:
     EFFECTS[str(activity.info().workflow_id)] += 1
 
 
-@workflow.defn(name="Errand")
-class Errand:
-    """Has its effect and returns its input."""
+@workflow.defn(name="RecordEffect")
+class RecordEffect:
+    """Records its effect and returns its input."""
 
     @workflow.run
     async def run(self, value: Any) -> Any:
-        await _begin()
+        await _start()
         return value
 
 
 @workflow.defn(name="Fail")
 class Fail:
-    """Has its effect and fails with its input as the message."""
+    """Records its effect and fails with its input as the message."""
 
     @workflow.run
     async def run(self, message: str) -> None:
-        await _begin()
+        await _start()
         raise ApplicationError(message, type="Broken", non_retryable=True)
 
 
-@workflow.defn(name="Linger")
-class Linger:
-    """Has its effect, waits for the signal `finish` and returns what comes with it; lets itself be cancelled."""
+@workflow.defn(name="WaitForSignal")
+class WaitForSignal:
+    """Records its effect, waits for the signal `finish` and returns the signal's argument; can be cancelled."""
 
     def __init__(self) -> None:
-        self._words: str | None = None
+        self._result: str | None = None
 
     @workflow.run
     async def run(self) -> str:
-        await _begin()
-        await workflow.wait_condition(lambda: self._words is not None)
-        return str(self._words)
+        await _start()
+        await workflow.wait_condition(lambda: self._result is not None)
+        return str(self._result)
 
     @workflow.signal
-    def finish(self, words: str) -> None:
-        self._words = words
+    def finish(self, result: str) -> None:
+        self._result = result
 
 
-@workflow.defn(name="Climb")
-class Climb:
-    """Has its effect, then comes to a hurdle that may be too high."""
+@workflow.defn(name="FailUntilFixed")
+class FailUntilFixed:
+    """Records its effect, then runs a step that fails until it is fixed."""
 
     @workflow.run
     async def run(self) -> str:
-        await _begin()
-        await workflow.execute_activity(take_hurdle, start_to_close_timeout=timedelta(seconds=60))
-        return "over it"
+        await _start()
+        await workflow.execute_activity(run_step, start_to_close_timeout=timedelta(seconds=60))
+        return "fixed"
 
 
-@activity.defn(name="take-hurdle")
-async def take_hurdle() -> None:
-    if activity.info().workflow_id not in LOWERED:
-        raise ApplicationError("the hurdle is too high", type="TooHigh", non_retryable=True)
+@activity.defn(name="run-step")
+async def run_step() -> None:
+    if activity.info().workflow_id not in FIXED:
+        raise ApplicationError("the step is not fixed", type="NotFixed", non_retryable=True)
 
 
-async def _begin() -> None:
+async def _start() -> None:
     info = workflow.info()
-    BEGUN.setdefault(info.workflow_id, set()).add(info.run_id)
-    await workflow.execute_activity(take_effect, start_to_close_timeout=timedelta(seconds=60))
+    STARTED.setdefault(info.workflow_id, set()).add(info.run_id)
+    await workflow.execute_activity(record_effect, start_to_close_timeout=timedelta(seconds=60))
 
 
-def errands(client: Client) -> Worker:
-    """Return what runs these workflows; enter it to run it."""
+def scenario_worker(client: Client) -> Worker:
+    """Return the worker for these workflows; enter it to run it."""
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[Errand, Fail, Linger, Climb],
-        activities=[take_effect, take_hurdle],
+        workflows=[RecordEffect, Fail, WaitForSignal, FailUntilFixed],
+        activities=[record_effect, run_step],
         workflow_runner=UnsandboxedWorkflowRunner(),
     )

@@ -1,242 +1,250 @@
-"""Lives of AgentRuns: what a user does, and what must be true at the end, whatever happened on the way.
+"""Scenarios: what a user does with AgentRuns, and what must be true at the end with any fault.
 
-One more life is one more function and one more line of `LIVES`; the crash points in it are found by themselves.
+To add a scenario, write a function and add an entry to `SCENARIOS`; its crash points are derived from its calls.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from durafleet.kube.resources import RUNS
-from tests.support.environment import Stage, workflow_id
+from tests.support.environment import Environment, workflow_id
 from tests.support.operator import condition
-from tests.support.scenario_workflows import EFFECTS, LOWERED
+from tests.support.scenario_workflows import EFFECTS, FIXED
 
 
-async def nothing(_: Stage) -> None:
-    """Do nothing."""
+async def do_nothing(_: Environment) -> None:
+    """Do do_nothing."""
 
 
-async def a_worker(stage: Stage) -> None:
-    await stage.create_worker()
+async def create_worker(environment: Environment) -> None:
+    await environment.create_worker()
 
 
-async def worker_and_run(stage: Stage) -> None:
-    await stage.create_worker()
-    await stage.create_run("once", "Errand", input="hello")
+async def create_worker_and_run(environment: Environment) -> None:
+    await environment.create_worker()
+    await environment.create_run("once", "RecordEffect", input="hello")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Life:
-    """What a user does with AgentRuns, and what must be true at its end.
+class Scenario:
+    """What a user does with AgentRuns, and what must be true at the end.
 
     Attributes:
-        drive: what the user does; it waits for what the user would wait for.
-        prepare: what is there before the operator is.
-        ends: the state at the end of each AgentRun that still exists then.
-        closed: how each workflow's last execution ended, in Temporal's words.
-        events: the reasons of the Events that may be posted, each once for an AgentRun and execution.
-        executions: how many executions each workflow id has had.
-        effects: how often each workflow id had its effect.
-        from_start: whether the calls of the operator's start belong to it.
-        fleet: whether it is about the AgentWorker as well.
+        steps: what the user does and waits for.
+        prepare: creates the objects that exist before the operator starts.
+        final_states: the final state of each AgentRun that still exists.
+        workflow_status: Temporal's status of the last execution of each workflow.
+        event_reasons: the allowed reasons of Events, each once per AgentRun and execution.
+        executions: number of executions of each workflow id.
+        effects: number of effects of each workflow id.
+        includes_startup: whether the calls during the operator's startup belong to the scenario.
+        includes_worker: whether the calls for the AgentWorker belong to the scenario.
     """
 
-    drive: Callable[[Stage], Awaitable[None]]
-    prepare: Callable[[Stage], Awaitable[None]] = a_worker
-    ends: Mapping[str, str] = field(default_factory=lambda: {"once": "Completed"})
-    closed: str = "COMPLETED"
-    events: frozenset[str] = frozenset({"Running", "Completed"})
+    steps: Callable[[Environment], Awaitable[None]]
+    prepare: Callable[[Environment], Awaitable[None]] = create_worker
+    final_states: Mapping[str, str] = field(default_factory=lambda: {"once": "Completed"})
+    workflow_status: str = "COMPLETED"
+    event_reasons: frozenset[str] = frozenset({"Running", "Completed"})
     executions: int = 1
     effects: int = 1
-    from_start: bool = False
-    fleet: bool = False
+    includes_startup: bool = False
+    includes_worker: bool = False
 
 
-async def completes(stage: Stage) -> None:
-    await stage.create_run("once", "Errand", input="hello")
-    await stage.until_state("once", "Completed")
+async def completes(environment: Environment) -> None:
+    await environment.create_run("once", "RecordEffect", input="hello")
+    await environment.until_state("once", "Completed")
 
 
-async def fails(stage: Stage) -> None:
-    await stage.create_run("once", "Fail", input="the printer is on fire")
-    await stage.until_state("once", "WorkflowFailed")
+async def fails(environment: Environment) -> None:
+    await environment.create_run("once", "Fail", input="the printer is on fire")
+    await environment.until_state("once", "WorkflowFailed")
 
 
-async def is_cancelled(stage: Stage) -> None:
-    run = await stage.create_run("once", "Linger")
-    await stage.until_effect(run)
-    await stage.until_state("once", "Running")
-    await stage.patch_run("once", stop="Cancel")
-    await stage.until_state("once", "Cancelled")
+async def is_cancelled(environment: Environment) -> None:
+    run = await environment.create_run("once", "WaitForSignal")
+    await environment.until_effect(run)
+    await environment.until_state("once", "Running")
+    await environment.patch_run("once", stop="Cancel")
+    await environment.until_state("once", "Cancelled")
 
 
-async def is_terminated(stage: Stage) -> None:
-    run = await stage.create_run("once", "Linger")
-    await stage.until_effect(run)
-    await stage.until_state("once", "Running")
-    await stage.patch_run("once", stop="Terminate")
-    await stage.until_state("once", "Terminated")
+async def is_terminated(environment: Environment) -> None:
+    run = await environment.create_run("once", "WaitForSignal")
+    await environment.until_effect(run)
+    await environment.until_state("once", "Running")
+    await environment.patch_run("once", stop="Terminate")
+    await environment.until_state("once", "Terminated")
 
 
-async def is_deleted(stage: Stage) -> None:
-    run = await stage.create_run("once", "Linger")
-    await stage.until_effect(run)
-    await stage.until_state("once", "Running")
-    await stage.delete_run("once")
+async def is_deleted(environment: Environment) -> None:
+    run = await environment.create_run("once", "WaitForSignal")
+    await environment.until_effect(run)
+    await environment.until_state("once", "Running")
+    await environment.delete_run("once")
 
 
-async def is_applied_before_its_worker(stage: Stage) -> None:
-    await stage.create_run("once", "Errand", input="hello")
-    await stage.until_run(
-        "once", lambda run: condition(run, "Ready").get("reason") == "WorkerNotFound", what="waits for its worker"
+async def is_created_before_its_worker(environment: Environment) -> None:
+    await environment.create_run("once", "RecordEffect", input="hello")
+    await environment.until_run(
+        "once", lambda run: condition(run, "Ready").get("reason") == "WorkerNotFound", what="reports WorkerNotFound"
     )
-    await stage.create_worker()
-    await stage.until_state("once", "Completed")
+    await environment.create_worker()
+    await environment.until_state("once", "Completed")
 
 
-async def runs_on(stage: Stage) -> None:
-    """Long enough for each of the tracker's queries."""
-    run = await stage.create_run("once", "Linger")
-    await stage.until_effect(run)
-    await stage.until_state("once", "Running")
-    await stage.until_called("ListWorkflowExecutions", times=3)
-    await stage.workflow(run).signal("finish", "all is well")
-    await stage.until_state("once", "Completed")
+async def runs_through_several_sweeps(environment: Environment) -> None:
+    """Run long enough for each query of the tracker."""
+    run = await environment.create_run("once", "WaitForSignal")
+    await environment.until_effect(run)
+    await environment.until_state("once", "Running")
+    await environment.until_called("ListWorkflowExecutions", times=3)
+    await environment.workflow(run).signal("finish", "all is well")
+    await environment.until_state("once", "Completed")
 
 
-async def is_terminated_outside(stage: Stage) -> None:
-    run = await stage.create_run("once", "Linger")
-    await stage.until_effect(run)
-    await stage.until_state("once", "Running")
-    await stage.workflow(run).terminate(reason="enough of it")
-    await stage.until_state("once", "Terminated")
+async def is_terminated_in_temporal(environment: Environment) -> None:
+    run = await environment.create_run("once", "WaitForSignal")
+    await environment.until_effect(run)
+    await environment.until_state("once", "Running")
+    await environment.workflow(run).terminate(reason="enough of it")
+    await environment.until_state("once", "Terminated")
 
 
-async def times_out(stage: Stage) -> None:
+async def times_out(environment: Environment) -> None:
     short = {"workflow": "5s", "activity": "4s", "heartbeat": "3s"}
-    run = await stage.create_run("once", "Linger", timeouts=short)
-    await stage.until_effect(run)
-    await stage.until_state("once", "TimedOut")
+    run = await environment.create_run("once", "WaitForSignal", timeouts=short)
+    await environment.until_effect(run)
+    await environment.until_state("once", "TimedOut")
 
 
-async def is_held_before_its_start(stage: Stage) -> None:
-    await stage.create_run("once", "Errand", input="hello", suspend=True)
-    await stage.until_state("once", "Suspended")
-    await stage.patch_run("once", suspend=False)
-    await stage.until_state("once", "Completed")
+async def is_suspended_before_it_starts(environment: Environment) -> None:
+    await environment.create_run("once", "RecordEffect", input="hello", suspend=True)
+    await environment.until_state("once", "Suspended")
+    await environment.patch_run("once", suspend=False)
+    await environment.until_state("once", "Completed")
 
 
-async def is_suspended_and_resumed(stage: Stage) -> None:
-    run = await stage.create_run("once", "Linger")
-    await stage.until_effect(run)
-    await stage.until_state("once", "Running")
-    await stage.patch_run("once", suspend=True)
-    await stage.until_state("once", "Suspended")
-    await stage.patch_run("once", suspend=False)
-    await stage.until_state("once", "Running")
-    await stage.workflow(run).signal("finish", "all is well")
-    await stage.until_state("once", "Completed")
+async def is_suspended_and_resumed(environment: Environment) -> None:
+    run = await environment.create_run("once", "WaitForSignal")
+    await environment.until_effect(run)
+    await environment.until_state("once", "Running")
+    await environment.patch_run("once", suspend=True)
+    await environment.until_state("once", "Suspended")
+    await environment.patch_run("once", suspend=False)
+    await environment.until_state("once", "Running")
+    await environment.workflow(run).signal("finish", "all is well")
+    await environment.until_state("once", "Completed")
 
 
-async def is_retried(stage: Stage) -> None:
-    run = await stage.create_run("once", "Climb")
-    await stage.until_state("once", "WorkflowFailed")
-    LOWERED.add(workflow_id(run))
-    await stage.patch_run("once", retry={"token": "1"})
-    await stage.until_state("once", "Completed")
+async def is_retried_from_its_last_failure(environment: Environment) -> None:
+    run = await environment.create_run("once", "FailUntilFixed")
+    await environment.until_state("once", "WorkflowFailed")
+    FIXED.add(workflow_id(run))
+    await environment.patch_run("once", retry={"token": "1"})
+    await environment.until_state("once", "Completed")
 
 
-async def is_created_again_under_its_key(stage: Stage) -> None:
+async def is_recreated_with_the_same_idempotency_key(environment: Environment) -> None:
     key = {"idempotencyKey": "order-7"}
-    first = await stage.create_run("once", "Linger", **key, deletionPolicy="Abandon")
-    await stage.until_effect(first)
-    await stage.until_state("once", "Running")
-    await stage.delete_run("once")
-    await stage.until(RUNS, lambda all_: "once" not in all_, what="the first one is gone")
-    second = await stage.create_run("once", "Linger", **key)
-    await stage.until_state("once", "Running")
-    await stage.workflow(second).signal("finish", "all is well")
-    await stage.until_state("once", "Completed")
+    first = await environment.create_run("once", "WaitForSignal", **key, deletionPolicy="Abandon")
+    await environment.until_effect(first)
+    await environment.until_state("once", "Running")
+    await environment.delete_run("once")
+    await environment.until(RUNS, lambda all_: "once" not in all_, what="the first run is gone")
+    second = await environment.create_run("once", "WaitForSignal", **key)
+    await environment.until_state("once", "Running")
+    await environment.workflow(second).signal("finish", "all is well")
+    await environment.until_state("once", "Completed")
 
 
-async def a_narrow_worker(stage: Stage) -> None:
-    await stage.create_worker(maxConcurrentRuns=1)
+async def create_worker_with_one_slot(environment: Environment) -> None:
+    await environment.create_worker(maxConcurrentRuns=1)
 
 
-async def waits_in_line(stage: Stage) -> None:
-    before = await stage.create_run("before", "Linger")
-    await stage.until_effect(before)
-    await stage.until_state("before", "Running")
-    run = await stage.create_run("once", "Errand", input="hello")
-    await stage.until_state("once", "Queued")
+async def is_queued(environment: Environment) -> None:
+    before = await environment.create_run("before", "WaitForSignal")
+    await environment.until_effect(before)
+    await environment.until_state("before", "Running")
+    run = await environment.create_run("once", "RecordEffect", input="hello")
+    await environment.until_state("once", "Queued")
     if EFFECTS[workflow_id(run)]:
-        raise TimeoutError("the run was queued and started")
-    await stage.workflow(before).signal("finish", "all is well")
-    await stage.until_state("once", "Completed")
+        raise TimeoutError("the run started while it was queued")
+    await environment.workflow(before).signal("finish", "all is well")
+    await environment.until_state("once", "Completed")
 
 
-async def lives_no_longer_than_its_work(stage: Stage) -> None:
-    await stage.create_run("once", "Errand", input="hello", ttlSecondsAfterFinished=0)
-    await stage.until(RUNS, lambda all_: "once" not in all_, what="the run is gone")
+async def is_deleted_when_it_finishes(environment: Environment) -> None:
+    await environment.create_run("once", "RecordEffect", input="hello", ttlSecondsAfterFinished=0)
+    await environment.until(RUNS, lambda all_: "once" not in all_, what="the run is gone")
 
 
-async def a_worker_and_a_prompt(stage: Stage) -> None:
-    await stage.create_worker()
-    await stage.create_config_map("prompts", hello="hello")
+async def create_worker_and_config_map(environment: Environment) -> None:
+    await environment.create_worker()
+    await environment.create_config_map("prompts", hello="hello")
 
 
-async def has_its_input_elsewhere(stage: Stage) -> None:
-    await stage.create_run("once", "Errand", inputFrom={"configMapKeyRef": {"name": "prompts", "key": "hello"}})
-    await stage.until_state("once", "Completed")
+async def takes_its_input_from_a_config_map(environment: Environment) -> None:
+    await environment.create_run(
+        "once", "RecordEffect", inputFrom={"configMapKeyRef": {"name": "prompts", "key": "hello"}}
+    )
+    await environment.until_state("once", "Completed")
 
 
-LIVES = {
-    "completes": Life(drive=completes),
-    "fails": Life(
-        drive=fails,
-        ends={"once": "WorkflowFailed"},
-        closed="FAILED",
-        events=frozenset({"Running", "WorkflowFailed"}),
+SCENARIOS = {
+    "completes": Scenario(steps=completes),
+    "fails": Scenario(
+        steps=fails,
+        final_states={"once": "WorkflowFailed"},
+        workflow_status="FAILED",
+        event_reasons=frozenset({"Running", "WorkflowFailed"}),
     ),
-    "is cancelled by spec.stop": Life(
-        drive=is_cancelled,
-        ends={"once": "Cancelled"},
-        closed="CANCELED",
-        events=frozenset({"Running", "Cancelled"}),
+    "is cancelled by spec.stop": Scenario(
+        steps=is_cancelled,
+        final_states={"once": "Cancelled"},
+        workflow_status="CANCELED",
+        event_reasons=frozenset({"Running", "Cancelled"}),
     ),
-    "is terminated by spec.stop": Life(
-        drive=is_terminated,
-        ends={"once": "Terminated"},
-        closed="TERMINATED",
-        events=frozenset({"Running", "Terminated"}),
+    "is terminated by spec.stop": Scenario(
+        steps=is_terminated,
+        final_states={"once": "Terminated"},
+        workflow_status="TERMINATED",
+        event_reasons=frozenset({"Running", "Terminated"}),
     ),
-    "is deleted while it runs": Life(drive=is_deleted, ends={}, closed="CANCELED"),
-    "is applied before its worker": Life(drive=is_applied_before_its_worker, prepare=nothing, fleet=True),
-    "runs on": Life(drive=runs_on),
-    "is terminated in Temporal": Life(
-        drive=is_terminated_outside,
-        ends={"once": "Terminated"},
-        closed="TERMINATED",
-        events=frozenset({"Running", "Terminated"}),
+    "is deleted while it runs": Scenario(steps=is_deleted, final_states={}, workflow_status="CANCELED"),
+    "is created before its worker": Scenario(
+        steps=is_created_before_its_worker, prepare=do_nothing, includes_worker=True
     ),
-    "times out": Life(
-        drive=times_out,
-        ends={"once": "TimedOut"},
-        closed="TIMED_OUT",
-        events=frozenset({"Running", "TimedOut"}),
+    "runs through several sweeps": Scenario(steps=runs_through_several_sweeps),
+    "is terminated in Temporal": Scenario(
+        steps=is_terminated_in_temporal,
+        final_states={"once": "Terminated"},
+        workflow_status="TERMINATED",
+        event_reasons=frozenset({"Running", "Terminated"}),
     ),
-    "is held before its start": Life(drive=is_held_before_its_start),
-    "is suspended and resumed": Life(drive=is_suspended_and_resumed),
-    "is retried from where it failed": Life(
-        drive=is_retried,
-        events=frozenset({"Running", "WorkflowFailed", "Completed"}),
+    "times out": Scenario(
+        steps=times_out,
+        final_states={"once": "TimedOut"},
+        workflow_status="TIMED_OUT",
+        event_reasons=frozenset({"Running", "TimedOut"}),
+    ),
+    "is suspended before it starts": Scenario(steps=is_suspended_before_it_starts),
+    "is suspended and resumed": Scenario(steps=is_suspended_and_resumed),
+    "is retried from its last failure": Scenario(
+        steps=is_retried_from_its_last_failure,
+        event_reasons=frozenset({"Running", "WorkflowFailed", "Completed"}),
         executions=2,
     ),
-    "is created again under its key": Life(drive=is_created_again_under_its_key),
-    "waits in line": Life(
-        prepare=a_narrow_worker, drive=waits_in_line, ends={"before": "Completed", "once": "Completed"}
+    "is recreated with the same idempotencyKey": Scenario(steps=is_recreated_with_the_same_idempotency_key),
+    "is queued": Scenario(
+        prepare=create_worker_with_one_slot, steps=is_queued, final_states={"before": "Completed", "once": "Completed"}
     ),
-    "lives no longer than its work": Life(drive=lives_no_longer_than_its_work, ends={}),
-    "has its input elsewhere": Life(prepare=a_worker_and_a_prompt, drive=has_its_input_elsewhere),
-    "was there before the operator": Life(prepare=worker_and_run, drive=nothing, from_start=True, fleet=True),
+    "is deleted when it finishes": Scenario(steps=is_deleted_when_it_finishes, final_states={}),
+    "takes its input from a ConfigMap": Scenario(
+        prepare=create_worker_and_config_map, steps=takes_its_input_from_a_config_map
+    ),
+    "was created before the operator started": Scenario(
+        prepare=create_worker_and_run, steps=do_nothing, includes_startup=True, includes_worker=True
+    ),
 }

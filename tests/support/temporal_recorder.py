@@ -1,4 +1,4 @@
-"""What an operator asks of Temporal, written down by the proxy between them; and what a list keeps from it."""
+"""Records an operator's requests to Temporal in the proxy, and can hide executions from visibility lists."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,32 +14,32 @@ PROGRESSED = "AgentRunUpdated >"
 
 
 @dataclass
-class Lens:
-    """A lens for `grpc_proxy`.
+class TemporalRecorder:
+    """A response filter for `grpc_proxy`.
 
     Attributes:
-        queries: the Temporal namespace and the query of each list.
-        described: the workflow id of each description.
-        hidden: workflow ids that visibility has lost.
+        queries: the Temporal namespace and the query of each ListWorkflowExecutions request.
+        described: the workflow id of each DescribeWorkflowExecution request.
+        hidden: workflow ids to remove from the lists, as if visibility had lost them.
     """
 
     queries: list[tuple[str, str]] = field(default_factory=list)
     described: list[str] = field(default_factory=list)
     hidden: Sequence[str] = ()
 
-    def __call__(self, signature: str, request: bytes, answer: bytes) -> bytes:
+    def __call__(self, signature: str, request: bytes, response: bytes) -> bytes:
         if signature == "DescribeWorkflowExecution":
             self.described.append(DescribeWorkflowExecutionRequest.FromString(request).execution.workflow_id)
         if signature != "ListWorkflowExecutions":
-            return answer
-        asked = ListWorkflowExecutionsRequest.FromString(request)
-        self.queries.append((asked.namespace, asked.query))
-        response = ListWorkflowExecutionsResponse.FromString(answer)
-        shown = [info for info in response.executions if info.execution.workflow_id not in self.hidden]
-        del response.executions[:]
-        response.executions.extend(shown)
-        return response.SerializeToString()
+            return response
+        listing = ListWorkflowExecutionsRequest.FromString(request)
+        self.queries.append((listing.namespace, listing.query))
+        listed = ListWorkflowExecutionsResponse.FromString(response)
+        shown = [info for info in listed.executions if info.execution.workflow_id not in self.hidden]
+        del listed.executions[:]
+        listed.executions.extend(shown)
+        return listed.SerializeToString()
 
-    def count(self, beginning: str, *, namespace: str = "default") -> int:
-        """Return how many queries that begin so were made in a Temporal namespace."""
-        return sum(where == namespace and query.startswith(beginning) for where, query in self.queries)
+    def count(self, prefix: str, *, namespace: str = "default") -> int:
+        """Return the number of queries with a prefix in a Temporal namespace."""
+        return sum(listed == namespace and query.startswith(prefix) for listed, query in self.queries)

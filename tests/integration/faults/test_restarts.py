@@ -1,4 +1,4 @@
-"""An operator that dies, comes back or is there twice: every AgentRun still has exactly one execution."""
+"""The operator crashes, restarts or runs twice: every AgentRun still has exactly one execution."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from tests.support.cluster import ControlPlane
-from tests.support.operator import Fleet, condition, impatient, operator_process
+from tests.support.operator import Fleet, condition, operator_process, with_constants
 from tests.support.temporal import dev_server, free_port
 from tests.support.waiting import until
 from tests.support.workflows import executions_of
@@ -16,10 +16,10 @@ from tests.support.workflows import executions_of
 
 @pytest.fixture
 async def fleet(control_plane: ControlPlane, temporal_server: str, namespace: str) -> Fleet:
-    """A namespace with an AgentWorker `support`, and no operator yet."""
-    mine = Fleet(control_plane, namespace, await Client.connect(temporal_server))
-    mine.create_worker()
-    return mine
+    """A namespace with an AgentWorker `support`, without an operator."""
+    created = Fleet(control_plane, namespace, await Client.connect(temporal_server))
+    created.create_worker()
+    return created
 
 
 @pytest.fixture
@@ -45,7 +45,9 @@ async def test_an_operator_killed_right_after_the_start_leaves_one_execution(fle
         with operator_process(next(folders), fleet.env()):
             run = await fleet.until_state("once", "Completed")
             assert run["status"]["result"]["preview"] == "hello"
-            await fleet.until("agentrun", "once", lambda it: not it["metadata"].get("finalizers"), what="is let go")
+            await fleet.until(
+                "agentrun", "once", lambda it: not it["metadata"].get("finalizers"), what="has no finalizer"
+            )
     assert run["status"]["workflow"]["runId"] == before.run_id
     assert executions_of(created) == [before.run_id]
     assert (await fleet.workflow(created).describe()).run_id == before.run_id
@@ -55,7 +57,7 @@ async def test_an_operator_killed_right_after_the_start_leaves_one_execution(fle
 async def test_an_operator_killed_around_the_start_leaves_one_execution(
     fleet: Fleet, folders: Iterator[Path], moment: int
 ):
-    """Each moment is a little later on the way from the AgentRun's creation to its first status."""
+    """Each moment is a step later between the AgentRun's creation and its first status."""
     async with fleet.worker():
         with operator_process(next(folders), fleet.env()) as operator:
             await operator.until_ready()
@@ -66,7 +68,7 @@ async def test_an_operator_killed_around_the_start_leaves_one_execution(
                 lambda: bool(executions_of(created)),
                 lambda: "workflow" in fleet.get("agentrun", "once").get("status", {}),
             ][moment]
-            await until(reached, what="the moment has come", within=30)
+            await until(reached, what="the moment is reached", within=30)
             operator.kill()
         with operator_process(next(folders), fleet.env()):
             run = await fleet.until_state("once", "Completed")
@@ -144,8 +146,10 @@ async def test_a_run_waits_for_a_temporal_that_is_not_there_yet(
     assert executions_of(created) == [run["status"]["workflow"]["runId"]]
 
 
-IMPATIENT = impatient(core__runs__plan__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0)
-"""An operator for which five minutes without Temporal are a second."""
+SHORT_DEADLINES = with_constants(
+    core__runs__plan__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0
+)
+"""An operator whose five-minute grace period without Temporal is one second."""
 
 
 async def test_open_runs_say_that_temporal_is_away_for_long_and_go_on_when_it_is_back(
@@ -154,7 +158,7 @@ async def test_open_runs_say_that_temporal_is_away_for_long_and_go_on_when_it_is
     port, database = free_port(), tmp_path / "temporal.db"
     fleet = Fleet(control_plane, namespace, await Client.connect(f"127.0.0.1:{port}", lazy=True))
     fleet.create_worker()
-    with operator_process(next(folders), fleet.env(), code=IMPATIENT):
+    with operator_process(next(folders), fleet.env(), code=SHORT_DEADLINES):
         with dev_server(port=port, database=database):
             created = fleet.create_run("patient", "Wait")
             before = await fleet.until_state("patient", "Running")

@@ -1,4 +1,4 @@
-"""The recipes of docs/gitops.md for kubectl, Kustomize, Helm and Argo CD's actions, carried out as they stand there."""
+"""The recipes of docs/gitops.md for kubectl, Kustomize, Helm and Argo CD's actions, run unchanged."""
 
 import asyncio
 import json
@@ -14,19 +14,19 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.support.cluster import ControlPlane
-from tests.support.gitops import Shell, action_script, ask, discovery_script, manifests, read_as_tools_do, script
+from tests.support.gitops import Shell, action_script, discovery_script, evaluate, manifests, script, tool_statuses
 from tests.support.operator import Fleet, operator_process, state_of
 
 
 @workflow.defn(name="AgentRun")
 class Agent:
-    """Stands in for a declared agent: echoes its input, fails on "fail" until it is mended, and waits on "wait"."""
+    """Replaces a declared agent: returns its input, fails for "fail" until it is fixed, and waits for "wait"."""
 
-    mended = False
+    fixed = False
 
     @workflow.run
     async def run(self, envelope: dict[str, Any]) -> dict[str, Any]:
-        if envelope["input"] == "fail" and not Agent.mended:
+        if envelope["input"] == "fail" and not Agent.fixed:
             raise ApplicationError("out of paper", type="Broken", non_retryable=True)
         await workflow.wait_condition(lambda: envelope["input"] != "wait")
         return {"output": envelope["input"]}
@@ -36,9 +36,9 @@ class Agent:
 async def fleet(
     control_plane: ControlPlane, temporal_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Fleet]:
-    """A namespace with an operator and the AgentWorker `writers` of the page, which is polled."""
+    """A namespace with an operator, the AgentWorker `writers` of the page and a worker for it."""
     shared = Fleet(control_plane, control_plane.new_namespace(), await Client.connect(temporal_server))
-    control_plane.create(placed(shared, wave("AgentWorker")))
+    control_plane.create(in_namespace_of(shared, wave("AgentWorker")))
     with operator_process(tmp_path_factory.mktemp("operator"), shared.env()) as operator:
         await operator.until_ready()
         queue = f"{shared.namespace}/writers"
@@ -54,7 +54,7 @@ def shell(fleet: Fleet, tmp_path: Path) -> Shell:
 
 
 def wave(kind: str) -> dict[str, Any]:
-    """Return the page's object of this kind that belongs to a sync wave of Argo CD."""
+    """Return the page's object of this kind with a sync wave of Argo CD."""
     (found,) = (
         each
         for each in manifests()
@@ -63,8 +63,8 @@ def wave(kind: str) -> dict[str, Any]:
     return found
 
 
-def placed(fleet: Fleet, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with the namespace of the fleet."""
+def in_namespace_of(fleet: Fleet, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the object with the namespace of the fleet."""
     return {**manifest, "metadata": {**manifest["metadata"], "namespace": fleet.namespace}}
 
 
@@ -73,7 +73,7 @@ def create_run(fleet: Fleet, name: str, text: str) -> None:
 
 
 def runs(fleet: Fleet, prefix: str) -> set[str]:
-    """Return the names of the AgentRuns that begin so."""
+    """Return the names of the AgentRuns with a prefix."""
     names = fleet.kubectl("get", "agentruns", "-o", "jsonpath={.items[*].metadata.name}").split()
     return {name for name in names if name.startswith(prefix)}
 
@@ -81,11 +81,11 @@ def runs(fleet: Fleet, prefix: str) -> set[str]:
 # kubectl
 
 
-@pytest.mark.parametrize("words", ["condition=Succeeded --timeout=30m", "completionTime"])
-async def test_waiting_scripts_return_when_the_run_has_completed(fleet: Fleet, shell: Shell, words: str):
-    name = f"done-{words[:4].lower()}"
+@pytest.mark.parametrize("content", ["condition=Succeeded --timeout=30m", "completionTime"])
+async def test_waiting_scripts_return_when_the_run_has_completed(fleet: Fleet, shell: Shell, content: str):
+    name = f"done-{content[:4].lower()}"
     create_run(fleet, name, "hello")
-    await asyncio.to_thread(shell.succeed, script(words).replace("report", name).replace("30m", "60s"))
+    await asyncio.to_thread(shell.succeed, script(content).replace("report", name).replace("30m", "60s"))
     assert state_of(fleet.get("agentrun", name)) == "Completed"
 
 
@@ -106,11 +106,11 @@ async def test_the_script_for_either_end_fails_at_once_when_the_run_failed(fleet
     command = script("completionTime").replace("report", "bad").replace("30m", "60s")
     done = await asyncio.to_thread(shell.run, command)
     assert done.returncode == 1
-    assert "condition met" in done.stdout, "the first command has returned"
-    assert "condition not met" in done.stderr, "the second one did not wait"
+    assert "condition met" in done.stdout, "the first command returns"
+    assert "condition not met" in done.stderr, "the second command does not wait"
 
 
-@pytest.mark.parametrize("flags", ["", "--server-side"], ids=["client side", "server side"])
+@pytest.mark.parametrize("flags", ["", "--server-side"], ids=["client-side apply", "server-side apply"])
 async def test_an_applied_run_shows_no_drift_once_it_is_over(fleet: Fleet, shell: Shell, flags: str):
     name = f"steady-{len(flags)}"
     manifest = {
@@ -123,10 +123,12 @@ async def test_an_applied_run_shows_no_drift_once_it_is_over(fleet: Fleet, shell
     shell.succeed(f"kubectl apply {flags} -f steady.json")
     applied = fleet.get("agentrun", name)
     await fleet.until_state(name, "Completed")
-    over = await fleet.until("agentrun", name, lambda it: "finalizers" not in it["metadata"], what="is let go")
+    completed = await fleet.until(
+        "agentrun", name, lambda it: "finalizers" not in it["metadata"], what="has no finalizer"
+    )
     assert await asyncio.to_thread(shell.succeed, f"kubectl diff {flags} -f steady.json") == ""
-    assert over["spec"] == applied["spec"]
-    assert {name: over["metadata"][name] for name in ("labels", "annotations", "generation")} == {
+    assert completed["spec"] == applied["spec"]
+    assert {name: completed["metadata"][name] for name in ("labels", "annotations", "generation")} == {
         name: applied["metadata"][name] for name in ("labels", "annotations", "generation")
     }
 
@@ -171,9 +173,9 @@ async def test_a_run_that_is_created_again_under_its_key_is_the_same_run(fleet: 
 # Helm
 
 
-def helm(words: str = "", *, release: str) -> str:
-    """Return the page's Helm command for another release, with more flags."""
-    return script("helm upgrade").replace("install report", f"install {release}").replace("30m", f"60s {words}").strip()
+def helm(flags: str = "", *, release: str) -> str:
+    """Return the page's Helm command for another release, with additional flags."""
+    return script("helm upgrade").replace("install report", f"install {release}").replace("30m", f"60s {flags}").strip()
 
 
 async def test_helm_waits_for_the_run_and_runs_it_once_for_each_input(fleet: Fleet, shell: Shell):
@@ -220,7 +222,7 @@ async def test_a_run_that_helm_tracks_outlives_its_time_to_live(fleet: Fleet, sh
     await asyncio.to_thread(shell.succeed, command)
     (name,) = runs(fleet, "lasting-")
     run = await fleet.until("agentrun", name, lambda it: it["status"].get("compacted"), what="is compacted")
-    assert read_as_tools_do(run).kstatus == "Current"
+    assert tool_statuses(run).kstatus == "Current"
     await asyncio.to_thread(shell.succeed, command)
     assert fleet.get("agentrun", name)["metadata"]["uid"] == run["metadata"]["uid"]
 
@@ -229,54 +231,54 @@ async def test_a_run_that_helm_tracks_outlives_its_time_to_live(fleet: Fleet, sh
 
 
 def actions(run: dict[str, Any]) -> set[str]:
-    """Return the actions that Argo CD offers on a run."""
-    found = ask(run, discovery=discovery_script())["actions"]
+    """Return the actions that Argo CD offers for a run."""
+    found = evaluate(run, discovery=discovery_script())["actions"]
     return {name for name, action in found.items() if not action["disabled"]}
 
 
-def take(fleet: Fleet, name: str, action: str) -> None:
-    """Take an action on an AgentRun, as Argo CD does: what the script changed becomes a merge patch."""
+def run_action(fleet: Fleet, name: str, action: str) -> None:
+    """Run an action on an AgentRun, as Argo CD does: the changes of the script become a merge patch."""
     run = fleet.get("agentrun", name)
-    changed = ask(run, action=action_script(action))["changed"]
-    assert {**changed, "spec": None} == {**run, "spec": None}, "actions change nothing but the spec"
-    gone = dict.fromkeys(run["spec"].keys() - changed["spec"].keys())
-    fleet.patch("agentrun", name, {**changed["spec"], **gone})
+    changed = evaluate(run, action=action_script(action))["changed"]
+    assert {**changed, "spec": None} == {**run, "spec": None}, "actions change only the spec"
+    removed = dict.fromkeys(run["spec"].keys() - changed["spec"].keys())
+    fleet.patch("agentrun", name, {**changed["spec"], **removed})
 
 
 async def test_a_running_run_offers_to_cancel_it_and_argo_cd_then_calls_it_healthy(fleet: Fleet):
     create_run(fleet, "unwanted", "wait")
     assert actions(await fleet.until_state("unwanted", "Running")) == {"cancel", "suspend"}
-    take(fleet, "unwanted", "cancel")
+    run_action(fleet, "unwanted", "cancel")
     run = await fleet.until_state("unwanted", "Cancelled")
-    assert read_as_tools_do(run).argo == "Healthy"
+    assert tool_statuses(run).argo == "Healthy"
     assert actions(run) == {"retry"}
 
 
 async def test_a_run_can_be_suspended_and_resumed_from_argo_cd(fleet: Fleet):
     create_run(fleet, "paused", "wait")
     await fleet.until_state("paused", "Running")
-    take(fleet, "paused", "suspend")
+    run_action(fleet, "paused", "suspend")
     run = await fleet.until_state("paused", "Suspended")
-    assert read_as_tools_do(run).argo == "Healthy"
+    assert tool_statuses(run).argo == "Healthy"
     assert actions(run) == {"cancel", "resume"}
-    take(fleet, "paused", "resume")
-    assert read_as_tools_do(await fleet.until_state("paused", "Running")).argo == "Progressing"
+    run_action(fleet, "paused", "resume")
+    assert tool_statuses(await fleet.until_state("paused", "Running")).argo == "Progressing"
 
 
 async def test_a_failed_run_can_be_retried_from_argo_cd(fleet: Fleet, monkeypatch: pytest.MonkeyPatch):
     create_run(fleet, "unlucky", "fail")
     assert actions(await fleet.until_state("unlucky", "WorkflowFailed")) == {"retry"}
-    monkeypatch.setattr(Agent, "mended", True)
-    take(fleet, "unlucky", "retry")
-    assert read_as_tools_do(await fleet.until_state("unlucky", "Completed")).argo == "Healthy"
+    monkeypatch.setattr(Agent, "fixed", True)
+    run_action(fleet, "unlucky", "retry")
+    assert tool_statuses(await fleet.until_state("unlucky", "Completed")).argo == "Healthy"
 
 
 async def test_a_run_that_was_cancelled_by_an_action_can_be_retried_by_one(fleet: Fleet):
     create_run(fleet, "regretted", "wait")
     await fleet.until_state("regretted", "Running")
-    take(fleet, "regretted", "cancel")
+    run_action(fleet, "regretted", "cancel")
     await fleet.until_state("regretted", "Cancelled")
-    take(fleet, "regretted", "retry")
+    run_action(fleet, "regretted", "retry")
     assert "stop" not in (await fleet.until_state("regretted", "Running"))["spec"]
 
 
@@ -286,8 +288,8 @@ async def test_a_completed_run_offers_nothing(fleet: Fleet):
 
 
 async def test_an_unseen_run_can_be_cancelled_and_suspended(fleet: Fleet):
-    unwatched = Fleet(fleet.plane, fleet.plane.new_namespace(), fleet.client)
-    assert actions(unwatched.create_run("unseen", "Echo")) == {"cancel", "suspend"}
+    without_operator = Fleet(fleet.plane, fleet.plane.new_namespace(), fleet.client)
+    assert actions(without_operator.create_run("unseen", "Echo")) == {"cancel", "suspend"}
 
 
 async def test_a_hook_has_a_generated_name_which_apply_does_not_take(fleet: Fleet, shell: Shell):
@@ -297,15 +299,15 @@ async def test_a_hook_has_a_generated_name_which_apply_does_not_take(fleet: Flee
         assert "cannot use generate name with apply" in shell.run(f"kubectl apply {flags} -f hook.json").stderr
     created = shell.succeed("kubectl create -f hook.json -o name").strip()
     run = await fleet.until_state(created.partition("/")[2], "Completed")
-    assert read_as_tools_do(run).argo == "Healthy"
+    assert tool_statuses(run).argo == "Healthy"
 
 
 async def test_a_wave_waits_for_its_fleet_and_the_next_one_for_its_run(fleet: Fleet):
     worker = await fleet.until_reason("agentworker", "writers", "RollingOut")
-    assert read_as_tools_do(worker).argo == "Progressing"
-    run = placed(fleet, wave("AgentRun"))
+    assert tool_statuses(worker).argo == "Progressing"
+    run = in_namespace_of(fleet, wave("AgentRun"))
     fleet.plane.create(run)
-    assert read_as_tools_do(await fleet.until_state(run["metadata"]["name"], "Completed")).argo == "Healthy"
+    assert tool_statuses(await fleet.until_state(run["metadata"]["name"], "Completed")).argo == "Healthy"
 
 
 def test_the_settings_for_argo_cd_are_a_config_map_that_the_api_server_takes(shell: Shell):

@@ -1,4 +1,4 @@
-"""The charts as Helm renders them and the API server takes them."""
+"""The charts as Helm renders them and as the API server accepts them."""
 
 import json
 import re
@@ -16,14 +16,14 @@ Objects = dict[tuple[str, str], dict[str, Any]]
 
 
 def render(control_plane: ControlPlane, *sets: str, namespace: str = "system") -> Objects:
-    """Render the operator's chart as the release "fleet"; objects by kind and namespace/name."""
+    """Render the operator's chart as the release "fleet"; return the objects by kind and namespace/name."""
     flags = [part for value in sets for part in ("--set", value)]
     text = control_plane.helm("template", "fleet", str(CHART), "--namespace", namespace, *flags)
     documents = [document for document in yaml.safe_load_all(text) if document]
-    return {(each["kind"], place(each)): each for each in documents}
+    return {(each["kind"], namespaced_name(each)): each for each in documents}
 
 
-def place(document: dict[str, Any]) -> str:
+def namespaced_name(document: dict[str, Any]) -> str:
     meta = document["metadata"]
     return f"{meta.get('namespace', '')}/{meta['name']}"
 
@@ -47,7 +47,7 @@ def test_helm_lint_finds_nothing(control_plane: ControlPlane, chart: object):
 
 
 LEADER = "system/fleet-durafleet-leader"
-"""The Role for the Lease: always, and in the release's own namespace only."""
+"""The Role for the Lease; every release has it, in its own namespace only."""
 
 
 def test_a_cluster_wide_release_has_one_cluster_role_and_a_role_for_its_lease(control_plane: ControlPlane):
@@ -81,8 +81,8 @@ def test_a_namespaced_release_can_do_without_cluster_scoped_objects(control_plan
 
 def test_the_operators_rights_hold_no_wildcard_and_no_secret(control_plane: ControlPlane):
     rules = render(control_plane)["ClusterRole", "/system-fleet-durafleet"]["rules"]
-    words = {word for rule in rules for part in rule.values() for word in part}
-    assert words.isdisjoint({"*", "secrets", "pods/exec", "escalate", "impersonate", "bind"})
+    values = {word for rule in rules for part in rule.values() for word in part}
+    assert values.isdisjoint({"*", "secrets", "pods/exec", "escalate", "impersonate", "bind"})
 
 
 def test_secrets_may_be_read_one_by_one_only_where_the_values_say_so(control_plane: ControlPlane):
@@ -221,12 +221,12 @@ def test_callbacks_without_a_secret_are_refused(control_plane: ControlPlane):
 
 
 def test_options_are_off_until_asked_for(control_plane: ControlPlane):
-    usual = render(control_plane)
-    assert kinds(usual).isdisjoint({"ServiceMonitor", "NetworkPolicy"})
-    assert [place for kind, place in usual if kind == "Service"] == ["system/fleet-durafleet-metrics"]
-    assert not [name for name in environment(usual) if "CALLBACK" in name]
-    asked = render(control_plane, "metrics.serviceMonitor.enabled=true", "networkPolicy.enabled=true")
-    assert {"ServiceMonitor", "NetworkPolicy"} <= kinds(asked)
+    default = render(control_plane)
+    assert kinds(default).isdisjoint({"ServiceMonitor", "NetworkPolicy"})
+    assert [name for kind, name in default if kind == "Service"] == ["system/fleet-durafleet-metrics"]
+    assert not [name for name in environment(default) if "CALLBACK" in name]
+    enabled = render(control_plane, "metrics.serviceMonitor.enabled=true", "networkPolicy.enabled=true")
+    assert {"ServiceMonitor", "NetworkPolicy"} <= kinds(enabled)
 
 
 def test_the_network_policy_lets_the_operator_reach_temporal(control_plane: ControlPlane):
@@ -241,7 +241,7 @@ def test_the_operators_chart_brings_no_custom_resource(control_plane: ControlPla
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "message"),
     [
         ("replicas=0", "/replicas"),
         ("shards=0", "/shards"),
@@ -254,8 +254,8 @@ def test_the_operators_chart_brings_no_custom_resource(control_plane: ControlPla
         ("watchNamespaces={Not_A_Name}", "/watchNamespaces/0"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(control_plane: ControlPlane, value: str, words: str):
-    with pytest.raises(ClusterError, match=re.escape(words)):
+def test_a_wrong_value_is_refused_by_name(control_plane: ControlPlane, value: str, message: str):
+    with pytest.raises(ClusterError, match=re.escape(message)):
         render(control_plane, value)
 
 
@@ -265,7 +265,7 @@ def test_values_of_a_parent_chart_are_accepted(control_plane: ControlPlane):
 
 @pytest.fixture(scope="module")
 def release(control_plane: ControlPlane) -> Iterator[str]:
-    """A namespaced release in a namespace that it watches."""
+    """A namespaced release in the namespace that it watches."""
     name = control_plane.new_namespace()
     control_plane.helm("install", "fleet", str(CHART), "-n", name, "--set", f"watchNamespaces={{{name}}}")
     yield name
@@ -306,7 +306,7 @@ def test_the_operators_requests_and_no_others_have_their_own_priority_level(cont
 
 
 def allowed(control_plane: ControlPlane, verb: str, resource: str, *, namespace: str, user: str) -> bool:
-    """Ask the API server what a user may do."""
+    """Return whether the API server allows a user an operation."""
     name, _, subresource = resource.partition("/")
     flags = [f"--subresource={subresource}"] if subresource else []
     try:
@@ -331,10 +331,12 @@ def test_a_namespaced_operator_may_do_nothing_elsewhere(control_plane: ControlPl
 
 
 def test_the_operator_may_write_its_own_lease_and_no_other(control_plane: ControlPlane, release: str, namespace: str):
-    def may_patch(lease: str, where: str) -> bool:
+    def may_patch(lease: str, in_namespace: str) -> bool:
         user = f"--as=system:serviceaccount:{release}:fleet-durafleet"
         try:
-            control_plane.kubectl("auth", "can-i", "patch", f"leases.coordination.k8s.io/{lease}", "-n", where, user)
+            control_plane.kubectl(
+                "auth", "can-i", "patch", f"leases.coordination.k8s.io/{lease}", "-n", in_namespace, user
+            )
         except ClusterError:
             return False
         return True
@@ -350,8 +352,8 @@ async def test_whoever_may_edit_a_namespace_may_create_runs_there(
 ):
     control_plane.kubectl("-n", namespace, "create", "rolebinding", "dev", "--clusterrole=edit", "--user=dev")
 
-    def may_create(where: str) -> bool:
-        return allowed(control_plane, "create", "agentruns.durafleet.dev", namespace=where, user="dev")
+    def may_create(in_namespace: str) -> bool:
+        return allowed(control_plane, "create", "agentruns.durafleet.dev", namespace=in_namespace, user="dev")
 
-    await until(lambda: may_create(namespace), what="the role edit covers AgentRuns")
+    await until(lambda: may_create(namespace), what="the role edit includes AgentRuns")
     assert not may_create(release)

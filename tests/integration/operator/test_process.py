@@ -1,4 +1,4 @@
-"""The operator's process: its settings, its probes, its exit codes."""
+"""The operator process: settings, probes and exit codes."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a user does with AgentRuns: hold, resume, stop, retry, queue, adopt, clean up. On the real servers."""
+"""Controls of AgentRuns on the real servers: suspend, resume, stop, retry, queue, adopt, clean up."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +20,7 @@ from tests.support.workflows import BROKEN, effects_of, executions_of
 async def fleet(
     control_plane: ControlPlane, temporal_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Fleet]:
-    """A namespace with an operator, an AgentWorker `support`, and something that polls its task queue."""
+    """A namespace with an operator, an AgentWorker `support` and a worker for it."""
     client = await Client.connect(temporal_server)
     shared = Fleet(control_plane, control_plane.new_namespace(), client)
     shared.create_worker()
@@ -32,7 +32,7 @@ async def fleet(
 
 @pytest.fixture
 def broken() -> Iterator[set[str]]:
-    """Names of effects that fail, until they are taken out."""
+    """The names of effects that fail; a test removes them to fix the effects."""
     yield BROKEN
     BROKEN.clear()
 
@@ -115,9 +115,9 @@ async def test_a_retry_goes_on_from_the_step_that_failed(fleet: Fleet, broken: s
     [attempt] = run["status"]["attempts"]
     assert attempt["runId"] == failed["status"]["workflow"]["runId"] != run["status"]["workflow"]["runId"]
     assert attempt["state"] == "WorkflowFailed"
-    assert "retry-b does not work today" in attempt["message"]
+    assert "retry-b is broken" in attempt["message"]
     assert run["status"]["retryToken"] == "1"
-    await fleet.until("agentrun", "retried", lambda it: not it["metadata"].get("finalizers"), what="is let go")
+    await fleet.until("agentrun", "retried", lambda it: not it["metadata"].get("finalizers"), what="has no finalizer")
 
 
 async def test_a_retry_from_the_start_does_everything_again(fleet: Fleet, broken: set[str]):
@@ -148,7 +148,9 @@ async def test_a_retry_of_a_workflow_that_temporal_has_deleted_starts_it_anew(fl
     await fleet.until_state("deleted-history", "WorkflowFailed")
     broken.clear()
     delete_workflow(fleet, fleet.workflow(created).id)
-    await until(lambda: not known_to_temporal(fleet, fleet.workflow(created).id), what="Temporal has deleted it")
+    await until(
+        lambda: not known_to_temporal(fleet, fleet.workflow(created).id), what="Temporal has deleted the workflow"
+    )
     fleet.patch("agentrun", "deleted-history", {"retry": {"token": "1"}})
     run = await fleet.until_state("deleted-history", "Completed")
     assert [attempt["state"] for attempt in run["status"]["attempts"]] == ["WorkflowFailed"]
@@ -158,21 +160,23 @@ async def test_a_retry_of_a_completed_run_is_ignored_with_an_event(fleet: Fleet)
     created = fleet.create_run("done", "Echo", input="once")
     await fleet.until_state("done", "Completed")
     fleet.patch("agentrun", "done", {"retry": {"token": "1"}})
-    await fleet.until("agentrun", "done", lambda it: it["status"].get("retryToken") == "1", what="has seen the token")
+    await fleet.until(
+        "agentrun", "done", lambda it: it["status"].get("retryToken") == "1", what="reports the retry token"
+    )
     assert len(executions_of(created)) == 1
     events = json.loads(fleet.kubectl("get", "events", "-o", "json"))["items"]
     assert "RetryIgnored" in {e["reason"] for e in events if e["involvedObject"]["name"] == "done"}
 
 
-# What happens in Temporal itself
+# Changes in Temporal
 
 
 async def test_a_workflow_that_continues_as_new_is_followed_to_its_end(fleet: Fleet):
-    created = fleet.create_run("relay", "Relay", input=3)
-    await until(lambda: len(executions_of(created)) == 4, what="the relay is at its last runner")
+    created = fleet.create_run("relay", "ContinueAsNew", input=3)
+    await until(lambda: len(executions_of(created)) == 4, what="the last execution has started")
     await fleet.workflow(created).signal("finish", "")
     run = await fleet.until_state("relay", "Completed")
-    assert run["status"]["result"]["preview"] == "relayed"
+    assert run["status"]["result"]["preview"] == "continued"
     assert run["status"]["workflow"]["firstRunId"] != run["status"]["workflow"]["runId"]
 
 
@@ -196,7 +200,7 @@ async def test_a_failed_workflow_that_somebody_resets_is_followed(fleet: Fleet, 
     await fleet.until_state("outside", "WorkflowFailed")
     broken.clear()
     workflow = fleet.workflow(created).id
-    fleet.temporal("workflow", "reset", "-w", workflow, "-t", "FirstWorkflowTask", "--reason", "mended")
+    fleet.temporal("workflow", "reset", "-w", workflow, "-t", "FirstWorkflowTask", "--reason", "fixed")
     run = await fleet.until_state("outside", "Completed")
     assert [attempt["state"] for attempt in run["status"]["attempts"]] == ["WorkflowFailed"]
 
@@ -205,7 +209,7 @@ async def test_a_workflow_paused_from_outside_shows_with_the_command_to_unpause_
     created = fleet.create_run("frozen", "Wait")
     await fleet.until_state("frozen", "Running")
     workflow = fleet.workflow(created).id
-    fleet.temporal("workflow", "pause", "-w", workflow, "--reason", "looking")
+    fleet.temporal("workflow", "pause", "-w", workflow, "--reason", "test")
     run = await fleet.until_state("frozen", "Suspended")
     assert condition(run, "Ready")["status"] == "Unknown"
     assert f"temporal workflow unpause -w {workflow}" in condition(run, "Ready")["message"]
@@ -216,7 +220,7 @@ async def test_a_workflow_paused_from_outside_shows_with_the_command_to_unpause_
 
 
 async def test_a_workflow_that_waits_for_a_person_shows(fleet: Fleet):
-    created = fleet.create_run("asking", "Ask")
+    created = fleet.create_run("asking", "WaitForApproval")
     await fleet.until_state("asking", "AwaitingApproval")
     await fleet.workflow(created).signal("finish", "yes")
     run = await fleet.until_state("asking", "Completed")
@@ -231,7 +235,7 @@ async def test_a_workflow_deleted_in_temporal_ends_the_run_as_terminated(fleet: 
     assert condition(run, "Stalled")["status"] == "True"
 
 
-# Keys
+# Idempotency keys
 
 
 async def test_a_run_created_again_under_its_key_adopts_the_earlier_workflow(fleet: Fleet):
@@ -260,15 +264,15 @@ async def test_a_run_restored_while_its_workflow_is_open_adopts_it(fleet: Fleet)
 
 async def test_a_key_that_belongs_to_another_workflow_is_refused_and_that_one_left_alone(fleet: Fleet):
     workflow = f"agent-run/{fleet.namespace}/thief/taken"
-    stranger = await fleet.client.start_workflow("Wait", id=workflow, task_queue=f"{fleet.namespace}/support")
+    unrelated = await fleet.client.start_workflow("Wait", id=workflow, task_queue=f"{fleet.namespace}/support")
     fleet.create_run("thief", "Wait", idempotencyKey="taken")
     run = await fleet.until_state("thief", "StartRejected")
     assert "spec.idempotencyKey" in condition(run, "Ready")["message"]
     fleet.kubectl("delete", "agentrun", "thief")
-    assert (await stranger.describe()).status is WorkflowExecutionStatus.RUNNING
+    assert (await unrelated.describe()).status is WorkflowExecutionStatus.RUNNING
 
 
-# Places
+# Queueing
 
 
 async def test_no_more_runs_are_open_than_the_worker_allows_and_they_go_in_order(fleet: Fleet):
@@ -281,7 +285,7 @@ async def test_no_more_runs_are_open_than_the_worker_allows_and_they_go_in_order
         assert run["status"]["queuePosition"] == 1
         urgent = fleet.create_run("narrow-3", "Wait", workerRef={"name": "narrow"}, priority=1)
         run = await fleet.until_state("narrow-3", "Queued")
-        assert run["status"]["queuePosition"] == 1, "it goes before those of lesser priority"
+        assert run["status"]["queuePosition"] == 1, "the urgent run is queued before runs of lower priority"
         assert executions_of(second) == executions_of(urgent) == []
         await fleet.workflow(first).signal("finish", "1")
         await fleet.until_state("narrow-3", "Running")
@@ -313,7 +317,7 @@ async def test_an_input_comes_from_a_config_map_also_if_that_comes_later(fleet: 
     assert "ConfigMap 'prompts'" in condition(run, "Ready")["message"]
     fleet.kubectl("create", "configmap", "prompts", "--from-literal=hallo=tippfehler")
     await fleet.until(
-        "agentrun", "from-map", lambda it: "it has: hallo" in condition(it, "Ready")["message"], what="names the keys"
+        "agentrun", "from-map", lambda it: "it has: hallo" in condition(it, "Ready")["message"], what="lists the keys"
     )
     fleet.kubectl("patch", "configmap", "prompts", "-p", '{"data": {"hello": "Grüß Gott"}}')
     run = await fleet.until_state("from-map", "Completed")

@@ -1,4 +1,4 @@
-"""The life of AgentRuns with the operator's process, the real API server and the real Temporal."""
+"""AgentRuns from creation to their final status, with an operator process on the real servers."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from tests.support.operator import Fleet, condition, operator_process
 async def fleet(
     control_plane: ControlPlane, temporal_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Fleet]:
-    """A namespace with an operator, an AgentWorker `support`, and something that polls its task queue."""
+    """A namespace with an operator, an AgentWorker `support` and a worker for it."""
     client = await Client.connect(temporal_server)
     shared = Fleet(control_plane, control_plane.new_namespace(), client)
     shared.create_worker(agents=[{"name": "greeter", "model": "test"}])
@@ -39,12 +39,12 @@ async def test_a_run_completes_and_its_result_is_in_the_status(fleet: Fleet):
 
 
 async def test_a_result_far_too_long_for_a_status_is_cut_at_a_character_and_fails_nothing(fleet: Fleet):
-    fleet.create_run("flood", "Flood", input=300_000)
+    fleet.create_run("flood", "LargeResult", input=300_000)
     run = await fleet.until_state("flood", "Completed")
-    result, whole = run["status"]["result"], "é" * 300_000
+    result, full = run["status"]["result"], "é" * 300_000
     assert result["preview"] == "é" * 2048
-    assert result["size"] == len(whole.encode())
-    assert result["sha256"] == hashlib.sha256(whole.encode()).hexdigest()
+    assert result["size"] == len(full.encode())
+    assert result["sha256"] == hashlib.sha256(full.encode()).hexdigest()
     workflow = run["status"]["workflow"]
     assert result["ref"] == f"temporal://default/{workflow['id']}?run={workflow['runId']}"
 
@@ -60,7 +60,7 @@ async def test_the_workflow_says_which_run_and_which_fleet_it_belongs_to(fleet: 
 
 
 async def test_the_failure_of_a_workflow_is_told_with_type_and_message(fleet: Fleet):
-    fleet.create_run("broken", "Break", input="the printer is on fire")
+    fleet.create_run("broken", "Fail", input="the printer is on fire")
     run = await fleet.until_state("broken", "WorkflowFailed")
     assert run["status"]["failure"]["type"] == "Broken"
     assert "the printer is on fire" in run["status"]["failure"]["message"]

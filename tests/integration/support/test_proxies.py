@@ -1,4 +1,4 @@
-"""The proxies of the fault tests: what passes is as it was, what is scripted happens, and nothing is overlooked."""
+"""The proxies of the fault tests forward calls unchanged, inject the scripted faults and record every call."""
 
 from collections.abc import AsyncIterator
 
@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from durafleet.kube.resources import CONFIG_MAPS
 from tests.support.cluster import ControlPlane
-from tests.support.faults import Drop, Moment, Reply, Script, delay, instead
+from tests.support.faults import Drop, Moment, Reply, Script, delay, respond_with
 from tests.support.grpc_proxy import grpc_proxy
 from tests.support.kube_api import KubeApi, KubeError, kube_api
 from tests.support.kube_proxy import kube_proxy
@@ -24,9 +24,9 @@ CREATE = "POST configmaps"
 
 @pytest.fixture
 def script() -> Script:
-    begun = Script()
-    begun.begin()
-    return begun
+    started = Script()
+    started.start()
+    return started
 
 
 @pytest.fixture
@@ -66,10 +66,10 @@ async def test_what_temporal_answers_passes(temporal: Client, temporal_server: s
 
 
 async def test_an_error_of_temporal_passes_with_its_details(temporal: Client):
-    with pytest.raises(RPCError) as refusal:
+    with pytest.raises(RPCError) as error:
         await temporal.get_workflow_handle("absent").describe()
-    assert refusal.value.status is RPCStatusCode.NOT_FOUND
-    assert refusal.value.grpc_status.details
+    assert error.value.status is RPCStatusCode.NOT_FOUND
+    assert error.value.grpc_status.details
 
 
 async def test_calls_of_temporal_are_counted_and_a_long_poll_has_a_name(temporal: Client, script: Script):
@@ -80,7 +80,7 @@ async def test_calls_of_temporal_are_counted_and_a_long_poll_has_a_name(temporal
         request = GetWorkflowExecutionHistoryRequest(namespace="default", execution=execution, wait_new_event=poll)
         with pytest.raises(RPCError):
             await temporal.workflow_service.get_workflow_execution_history(request)
-    assert [(str(call), call.effect) for call in script.calls if call.signature != "GetSystemInfo"] == [
+    assert [(str(call), call.mutating) for call in script.calls if call.signature != "GetSystemInfo"] == [
         (f"{START} #1", True),
         (f"{START} #2", True),
         ("GetWorkflowExecutionHistory #1", False),
@@ -89,14 +89,14 @@ async def test_calls_of_temporal_are_counted_and_a_long_poll_has_a_name(temporal
 
 
 async def test_an_answer_of_temporal_can_be_lost_after_the_fact(temporal: Client, script: Script):
-    script.at(START, Moment.AFTER, instead(Reply(grpc.StatusCode.UNAVAILABLE)))
+    script.at(START, Moment.AFTER, respond_with(Reply(grpc.StatusCode.UNAVAILABLE)))
     with pytest.raises(RPCError):
         await start(temporal, "lost")
     assert (await temporal.get_workflow_handle("lost").describe()).id == "lost"
 
 
 async def test_a_call_of_temporal_can_be_lost_on_the_way(temporal: Client, script: Script):
-    script.at(START, Moment.BEFORE, instead(Drop()))
+    script.at(START, Moment.BEFORE, respond_with(Drop()))
     with pytest.raises(RPCError) as failure:
         await start(temporal, "never")
     assert failure.value.status is RPCStatusCode.UNAVAILABLE
@@ -115,7 +115,7 @@ async def test_requests_pass_and_a_watch_shows_changes_as_they_come(kube: KubeAp
         CONFIG_MAPS, namespace, lambda all_: all_.get("one", {}).get("data") == {"greeting": "hello"}, what="changed"
     )
     assert found["one"]["metadata"]["namespace"] == namespace
-    assert [(str(call), call.effect) for call in script.calls] == [
+    assert [(str(call), call.mutating) for call in script.calls] == [
         (f"{CREATE} #1", True),
         ("LIST configmaps #1", False),
         ("WATCH configmaps #1", False),
@@ -124,25 +124,25 @@ async def test_requests_pass_and_a_watch_shows_changes_as_they_come(kube: KubeAp
 
 
 async def test_the_api_server_can_be_made_to_refuse(kube: KubeApi, namespace: str, script: Script):
-    script.at(CREATE, Moment.BEFORE, instead(Reply(429, headers={"Retry-After": "7"})))
+    script.at(CREATE, Moment.BEFORE, respond_with(Reply(429, headers={"Retry-After": "7"})))
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}}
-    async with kube.session.post(CONFIG_MAPS.path(namespace), json=body) as answer:
-        assert (answer.status, answer.headers["Retry-After"]) == (429, "7")
+    async with kube.session.post(CONFIG_MAPS.path(namespace), json=body) as response:
+        assert (response.status, response.headers["Retry-After"]) == (429, "7")
     assert "one" not in {each["metadata"]["name"] for each in await kube.list(CONFIG_MAPS, namespace)}
 
 
-@pytest.mark.parametrize(("moment", "there"), [(Moment.BEFORE, False), (Moment.AFTER, True)])
+@pytest.mark.parametrize(("moment", "exists"), [(Moment.BEFORE, False), (Moment.AFTER, True)])
 async def test_a_connection_to_the_api_server_can_be_reset(
-    kube: KubeApi, namespace: str, script: Script, moment: Moment, there: bool
+    kube: KubeApi, namespace: str, script: Script, moment: Moment, exists: bool
 ):
-    script.at(CREATE, moment, instead(Drop()))
+    script.at(CREATE, moment, respond_with(Drop()))
     with pytest.raises(ClientConnectionError):
         await kube.create(CONFIG_MAPS, {"metadata": {"name": "one", "namespace": namespace}})
-    assert ("one" in {each["metadata"]["name"] for each in await kube.list(CONFIG_MAPS, namespace)}) is there
+    assert ("one" in {each["metadata"]["name"] for each in await kube.list(CONFIG_MAPS, namespace)}) is exists
 
 
 async def test_a_rule_applies_to_the_occurrence_that_it_names(kube: KubeApi, namespace: str, script: Script):
-    rule = script.at(CREATE, Moment.BEFORE, instead(Reply(500)), occurrence=2)
+    rule = script.at(CREATE, Moment.BEFORE, respond_with(Reply(500)), occurrence=2)
     script.at(CREATE, Moment.BEFORE, delay(0), times=None)
     for name in ("one", "two", "three"):
         metadata = {"name": name, "namespace": namespace}
@@ -151,4 +151,4 @@ async def test_a_rule_applies_to_the_occurrence_that_it_names(kube: KubeApi, nam
         else:
             with pytest.raises(KubeError):
                 await kube.create(CONFIG_MAPS, {"metadata": metadata})
-    assert rule.done == 1
+    assert rule.applied == 1

@@ -30,7 +30,7 @@ STARTED = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
 
 @dataclass(frozen=True)
 class Fleet:
-    """A worker process and what its agents talk to."""
+    """A worker process, and the model and ledger of its agents."""
 
     client: Client
     task_queue: str
@@ -73,7 +73,7 @@ async def fleet(temporal_server: str, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(autouse=True)
 def gates(fleet: Fleet) -> Iterator[None]:
-    """Open what a failed test left closed."""
+    """Open the gates that a failed test left closed."""
     yield
     for gate in fleet.ledger.gates.values():
         gate.set()

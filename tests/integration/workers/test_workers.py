@@ -1,4 +1,4 @@
-"""AgentWorkers and what becomes of them on the real API server. No pod runs there, so none gets Ready."""
+"""AgentWorkers and their Deployments on the real API server, which runs no pods, so that no worker gets Ready."""
 
 import json
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ def variables(deployment: dict[str, Any]) -> dict[str, str]:
 
 
 async def until_deployed(fleet: Fleet, name: str) -> dict[str, Any]:
-    """Return the Deployment of an AgentWorker once the operator is through with it."""
+    """Return the Deployment of an AgentWorker once the operator has reconciled it."""
     await fleet.until_reason("agentworker", name, "RollingOut")
     return fleet.get("deployment", name)
 
@@ -105,7 +105,7 @@ async def test_what_is_edited_by_hand_is_put_back(fleet: Fleet, edit: tuple[str,
         "deployment",
         name,
         lambda it: it["metadata"]["generation"] > before["metadata"]["generation"] + 1,
-        what="was edited and put back",
+        what="is edited and reverted",
     )
     after = fleet.get("deployment", name)
     assert after["spec"] == before["spec"]
@@ -119,7 +119,7 @@ async def test_a_deleted_deployment_comes_back(fleet: Fleet):
         "deployment",
         "resilient",
         lambda it: it["metadata"]["uid"] != before["metadata"]["uid"],
-        what="is there again",
+        what="exists again",
     )
     assert after["spec"] == before["spec"]
 
