@@ -25,7 +25,9 @@ def model_is_called(site: Site, run: str) -> bool:
     return [activity["activityType"]["name"].rsplit("__", 1)[-1] for activity in pending] == ["model_request"]
 
 
-async def test_a_worker_pod_killed_in_the_middle_repeats_no_tool(site: Site, cluster: Cluster, tools_image: str):
+async def test_a_run_repeats_no_tool_call_after_its_worker_pod_is_killed(
+    site: Site, cluster: Cluster, tools_image: str
+):
     with ledger(cluster.host_address) as book:
         create_worker_with_ledger(site, book, tools_image)
         slow = {**effect("c"), "sleep": 3}
@@ -40,7 +42,7 @@ async def test_a_worker_pod_killed_in_the_middle_repeats_no_tool(site: Site, clu
     assert site.executions("killed") == 1
 
 
-async def test_an_operator_deleted_between_start_and_status_starts_nothing_twice(site: Site, cluster: Cluster):
+async def test_a_run_has_one_execution_after_all_operator_pods_are_killed(site: Site, cluster: Cluster):
     site.worker()
     await site.until_condition("agentworker", "fleet", "Ready", "Available")
     site.run("orphan", script({"text": "still here", "sleep": 2}))
@@ -53,7 +55,7 @@ async def test_an_operator_deleted_between_start_and_status_starts_nothing_twice
     )
 
 
-async def test_a_leader_deleted_at_once_is_replaced_by_its_standby(site: Site, cluster: Cluster):
+async def test_a_killed_leader_is_replaced_by_its_standby(site: Site, cluster: Cluster):
     site.worker()
     await site.until_condition("agentworker", "fleet", "Ready", "Available")
     cluster.kubectl("-n", SYSTEM, "rollout", "status", "deployment/durafleet", "--timeout=90s")
@@ -74,7 +76,7 @@ def holder(cluster: Cluster) -> str:
     return cluster.kubectl("-n", SYSTEM, "get", "lease", "durafleet", "-o", "jsonpath={.spec.holderIdentity}")
 
 
-async def test_temporal_restarted_in_the_middle_loses_nothing(site: Site, cluster: Cluster):
+async def test_a_run_completes_once_after_temporal_is_killed_and_restarted(site: Site, cluster: Cluster):
     site.worker()
     site.run("through", script({"text": "survived", "sleep": 4}))
     await site.until_state("through", "Running")
@@ -86,7 +88,7 @@ async def test_temporal_restarted_in_the_middle_loses_nothing(site: Site, cluste
     assert site.executions("through") == 1
 
 
-async def test_a_failed_run_that_is_retried_repeats_no_tool(site: Site, cluster: Cluster, tools_image: str):
+async def test_a_retry_of_a_failed_run_repeats_no_successful_tool_call(site: Site, cluster: Cluster, tools_image: str):
     with ledger(cluster.host_address) as book:
         create_worker_with_ledger(site, book, tools_image, retry={"maximumAttempts": 1})
         site.run("again", script(effect("a"), {**effect("b"), "status": [500]}, {"text": "both"}))
@@ -99,7 +101,9 @@ async def test_a_failed_run_that_is_retried_repeats_no_tool(site: Site, cluster:
     assert [attempt["state"] for attempt in status["attempts"]] == ["WorkflowFailed"]
 
 
-async def test_a_suspended_agent_stands_still_and_goes_on_where_it_was(site: Site, cluster: Cluster, tools_image: str):
+async def test_a_suspended_run_takes_no_further_step_until_it_is_resumed(
+    site: Site, cluster: Cluster, tools_image: str
+):
     with ledger(cluster.host_address) as book:
         create_worker_with_ledger(site, book, tools_image)
         site.run("held", script(effect("a"), {**effect("b"), "sleep": 3}, {"text": "both"}))

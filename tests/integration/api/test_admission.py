@@ -30,7 +30,7 @@ def a_worker(**spec: Any) -> dict[str, Any]:
     return an_object("AgentWorker", {"agents": [{"name": "triage", "model": "test"}], **spec})
 
 
-def test_an_empty_worker_gets_the_documented_defaults(control_plane: ControlPlane):
+def test_a_worker_with_an_empty_spec_gets_the_documented_defaults(control_plane: ControlPlane):
     spec = control_plane.create(an_object("AgentWorker", {}), dry_run=True)["spec"]
     assert spec["timeouts"] == {"workflow": "1h", "activity": "5m", "heartbeat": "30s"}
     assert spec["retry"]["maximumAttempts"] == 5
@@ -38,17 +38,19 @@ def test_an_empty_worker_gets_the_documented_defaults(control_plane: ControlPlan
     assert spec["resources"]["limits"] == {"memory": "1Gi"}
 
 
-def test_one_timeout_given_leaves_the_others_at_their_defaults(control_plane: ControlPlane):
+def test_setting_one_timeout_leaves_the_other_timeouts_at_their_defaults(control_plane: ControlPlane):
     spec = control_plane.create(a_worker(timeouts={"workflow": "2h"}), dry_run=True)["spec"]
     assert spec["timeouts"] == {"workflow": "2h", "activity": "5m", "heartbeat": "30s"}
 
 
-def test_durations_are_kept_as_they_were_written(control_plane: ControlPlane):
+def test_durations_are_stored_as_they_are_written(control_plane: ControlPlane):
     spec = control_plane.create(a_worker(timeouts={"workflow": "90m", "activity": "120s"}), dry_run=True)["spec"]
     assert (spec["timeouts"]["workflow"], spec["timeouts"]["activity"]) == ("90m", "120s")
 
 
-def test_an_object_that_no_operator_has_seen_does_not_look_current(control_plane: ControlPlane, namespace: str):
+def test_a_run_that_no_operator_has_reconciled_has_observed_generation_minus_one(
+    control_plane: ControlPlane, namespace: str
+):
     run = a_run()
     run["metadata"]["namespace"] = namespace
     created = control_plane.create(run)
@@ -57,11 +59,11 @@ def test_an_object_that_no_operator_has_seen_does_not_look_current(control_plane
 
 
 @pytest.mark.parametrize("given", ["Hello", {"order": {"id": 7, "notes": [None, 1.5]}}, [1, 2], 0, False])
-def test_input_takes_any_json_and_keeps_it(control_plane: ControlPlane, given: Any):
+def test_an_input_can_be_any_json_value_and_is_stored_unchanged(control_plane: ControlPlane, given: Any):
     assert control_plane.create(a_run(input=given), dry_run=True)["spec"]["input"] == given
 
 
-def test_an_output_schema_and_variables_from_secrets_are_kept(control_plane: ControlPlane):
+def test_an_output_schema_and_variables_from_secrets_are_stored_unchanged(control_plane: ControlPlane):
     schema = {"type": "object", "properties": {"answer": {"type": "string"}}}
     secret = {"name": "OPENAI_API_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "openai"}}}
     worker = a_worker(agents=[{"name": "a", "model": "openai:m", "outputSchema": schema}], env=[secret])
@@ -184,7 +186,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("bad", "words"), BAD.values(), ids=BAD.keys())
-def test_a_bad_object_is_refused_with_a_message_that_names_the_fix(
+def test_an_invalid_object_is_rejected_with_a_message_that_names_the_fix(
     control_plane: ControlPlane, bad: dict[str, Any], words: list[str]
 ):
     message = control_plane.refusal(bad)
@@ -212,14 +214,16 @@ FIXED = (
     ],
     ids="-".join,
 )
-def test_what_a_run_runs_cannot_be_changed(control_plane: ControlPlane, namespace: str, change: dict[str, Any]):
+def test_the_fields_that_define_a_run_are_immutable(
+    control_plane: ControlPlane, namespace: str, change: dict[str, Any]
+):
     run = a_run(timeouts={"workflow": "2h"})
     run["metadata"] = {"name": "fixed", "namespace": namespace}
     control_plane.create(run)
     assert FIXED in control_plane.patch("agentrun", "fixed", {"spec": change}, namespace=namespace)
 
 
-def test_what_is_done_with_a_run_can_be_changed(control_plane: ControlPlane, namespace: str):
+def test_the_fields_that_control_a_run_can_be_changed(control_plane: ControlPlane, namespace: str):
     run = a_run()
     run["metadata"] = {"name": "open", "namespace": namespace}
     control_plane.create(run)
@@ -270,24 +274,24 @@ def run_in_namespace(namespace: str, **spec: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("given", [..., None, "", " \n ", [], {}], ids=["missing", "null", "''", "blank", "[]", "{}"])
-def test_an_agent_needs_an_input(control_plane: ControlPlane, policy_namespace: str, given: Any):
+def test_a_run_of_an_agent_without_an_input_is_rejected(control_plane: ControlPlane, policy_namespace: str, given: Any):
     message = control_plane.refusal(run_in_namespace(policy_namespace, input=given))
     assert "spec.input must not be empty for an agent; write the prompt there" in message
 
 
-def test_an_input_may_stand_elsewhere_instead_but_not_as_well(control_plane: ControlPlane, policy_namespace: str):
+def test_a_run_can_have_input_or_input_from_but_not_both(control_plane: ControlPlane, policy_namespace: str):
     elsewhere = {"configMapKeyRef": {"name": "prompts", "key": "hello"}}
     assert control_plane.refusal(run_in_namespace(policy_namespace, inputFrom=elsewhere)) == ""
     message = control_plane.refusal(run_in_namespace(policy_namespace, input="Hello", inputFrom=elsewhere))
     assert "set only one of spec.input and spec.inputFrom" in message
 
 
-def test_a_workflow_needs_no_input(control_plane: ControlPlane, policy_namespace: str):
+def test_a_run_of_a_workflow_type_is_accepted_without_an_input(control_plane: ControlPlane, policy_namespace: str):
     assert control_plane.refusal(run_in_namespace(policy_namespace, agent=..., workflowType="Refund")) == ""
 
 
 @pytest.mark.parametrize("given", ["x" * (INPUT_LIMIT + 1), "é" * (INPUT_LIMIT // 2 + 1)], ids=["ascii", "unicode"])
-def test_an_input_over_64_kib_is_refused(control_plane: ControlPlane, policy_namespace: str, given: str):
+def test_an_input_over_64_kib_is_rejected(control_plane: ControlPlane, policy_namespace: str, given: str):
     message = control_plane.refusal(run_in_namespace(policy_namespace, input=given))
     assert "spec.input must have at most 65536 bytes (64 KiB)" in message
 
@@ -297,7 +301,7 @@ def test_an_input_of_64_kib_is_accepted(control_plane: ControlPlane, policy_name
 
 
 @pytest.mark.parametrize("after", ["Bye", None, {"text": "Hello"}])
-def test_an_input_cannot_be_changed(control_plane: ControlPlane, policy_namespace: str, after: Any):
+def test_an_input_is_immutable(control_plane: ControlPlane, policy_namespace: str, after: Any):
     run = control_plane.create(run_in_namespace(policy_namespace, input="Hello"))["metadata"]["name"]
     message = control_plane.patch("agentrun", run, {"spec": {"input": after}}, namespace=policy_namespace)
     assert "spec.input cannot be changed after creation; create a new AgentRun" in message
@@ -309,12 +313,12 @@ def test_an_input_cannot_be_added_later(control_plane: ControlPlane, policy_name
     assert "spec.input cannot be changed after creation" in message
 
 
-def test_a_guarded_run_can_still_be_stopped(control_plane: ControlPlane, policy_namespace: str):
+def test_the_admission_policy_allows_a_run_to_be_stopped(control_plane: ControlPlane, policy_namespace: str):
     run = control_plane.create(run_in_namespace(policy_namespace, input={"order": [7]}))["metadata"]["name"]
     assert control_plane.patch("agentrun", run, {"spec": {"stop": "Cancel"}}, namespace=policy_namespace) == ""
 
 
-def test_the_policy_of_a_namespaced_release_leaves_other_namespaces_alone(
+def test_the_admission_policy_of_a_namespaced_release_does_not_apply_to_other_namespaces(
     control_plane: ControlPlane, policy_namespace: str, namespace: str
 ):
     assert control_plane.refusal(run_in_namespace(namespace)) == ""

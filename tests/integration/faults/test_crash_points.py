@@ -16,7 +16,9 @@ from tests.support.servers import Servers
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-async def test_a_run_that(name: str, servers: Servers, tmp_path: Path, record_property: Callable[[str, object], None]):
+async def test_an_operator_crash_at_any_call_changes_nothing_for_a_run_that(
+    name: str, servers: Servers, tmp_path: Path, record_property: Callable[[str, object], None]
+):
     scenario = SCENARIOS[name]
     results = await run_with_each_fault(
         scenario, servers, tmp_path, faults=crash_points if scenario.includes_worker else crash_points_for_runs

@@ -157,7 +157,7 @@ async def test_nothing_is_lost_or_done_twice_when(
     assert any(result.injected for result in results)
 
 
-async def test_a_temporal_that_is_slow_all_the_time_changes_no_life(
+async def test_no_scenario_changes_when_temporal_responds_slowly_to_every_call(
     baseline: Mapping[str, ScenarioResult], servers: Servers, tmp_path: Path
 ):
     def slow(environment: Environment) -> Rule:
@@ -203,7 +203,7 @@ EXPIRED = {
     [(Reply(410), [1]), (Reply(200, body={"type": "ERROR", "object": EXPIRED}), [])],
     ids=["status 410: the operator restarts", "ERROR event: the operator lists again"],
 )
-async def test_what_a_watch_missed_that_was_told_it_is_too_old_is_seen(
+async def test_a_change_during_an_expired_watch_is_still_reconciled(
     environment: Environment, response: Fault, exits: list[int]
 ):
     run = await environment.create_run("once", "WaitForSignal")
@@ -225,7 +225,7 @@ async def test_what_a_watch_missed_that_was_told_it_is_too_old_is_seen(
         ("POST events", "WaitForSignal", "Running"),  # posts a single Event, so that no later one replaces it
     ],
 )
-async def test_who_is_told_to_come_again_later_comes_later(
+async def test_a_call_rejected_with_retry_after_is_repeated_after_that_time(
     environment: Environment, signature: str, workflow_type: str, state: str
 ):
     loop = asyncio.get_running_loop()
@@ -242,7 +242,7 @@ async def test_who_is_told_to_come_again_later_comes_later(
     assert received[1] - received[0] >= 3
 
 
-async def test_an_operator_that_comes_before_its_custom_resources_waits_for_them(servers: Servers, tmp_path: Path):
+async def test_an_operator_that_starts_before_its_crds_are_installed_waits_for_them(servers: Servers, tmp_path: Path):
     early = await create_environment(servers, tmp_path)
     early.script.start()
     absent = respond_with(Reply(404, text="404 page not found"))
@@ -253,7 +253,7 @@ async def test_an_operator_that_comes_before_its_custom_resources_waits_for_them
     assert "install the chart durafleet-crds" in early.output()
 
 
-async def test_a_run_outlives_an_api_server_that_is_away_for_a_while(environment: Environment):
+async def test_a_run_completes_after_an_outage_of_the_api_server(environment: Environment):
     run = await environment.create_run("once", "WaitForSignal")
     await environment.until_effect(run)
     await environment.until_state("once", "Running")
@@ -269,7 +269,7 @@ async def test_a_run_outlives_an_api_server_that_is_away_for_a_while(environment
     assert environment.unexpected_exits == []
 
 
-async def test_a_run_outlives_a_temporal_that_is_away_for_a_while(environment: Environment):
+async def test_a_run_starts_and_can_be_cancelled_after_outages_of_temporal(environment: Environment):
     outage = environment.script.at(Server.TEMPORAL, Moment.BEFORE, respond_with(Drop()), times=None)
     run = await environment.create_run("once", "WaitForSignal")
     await environment.until_run(

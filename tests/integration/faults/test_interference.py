@@ -44,7 +44,7 @@ async def with_operator(environment: Environment) -> AsyncIterator[Environment]:
         yield environment
 
 
-async def test_a_status_that_is_wiped_while_the_run_goes_on_is_written_again(with_operator: Environment):
+async def test_the_status_of_a_running_run_is_restored_after_it_is_cleared(with_operator: Environment):
     created = await with_operator.create_run("once", "WaitForSignal")
     before = await with_operator.until_state("once", "Running")
     await with_operator.clear_status("once")
@@ -56,7 +56,7 @@ async def test_a_status_that_is_wiped_while_the_run_goes_on_is_written_again(wit
     assert len(STARTED[workflow_id(created)]) == EFFECTS[workflow_id(created)] == 1
 
 
-async def test_a_status_that_is_wiped_after_the_end_is_written_again(with_operator: Environment):
+async def test_the_status_of_a_completed_run_is_restored_after_it_is_cleared(with_operator: Environment):
     created = await with_operator.create_run("once", "RecordEffect", input="hello")
     before = await with_operator.until_state("once", "Completed")
     await with_operator.clear_status("once")
@@ -67,7 +67,7 @@ async def test_a_status_that_is_wiped_after_the_end_is_written_again(with_operat
     assert len(STARTED[workflow_id(created)]) == EFFECTS[workflow_id(created)] == 1
 
 
-async def test_a_status_that_was_wiped_without_an_operator_is_written_again_by_the_next(environment: Environment):
+async def test_a_status_cleared_while_no_operator_runs_is_restored_by_the_next_operator(environment: Environment):
     async with run_operators(environment):
         created = await environment.create_run("once", "RecordEffect", input="hello")
         await environment.until_state("once", "Completed")
@@ -83,7 +83,7 @@ async def test_a_status_that_was_wiped_without_an_operator_is_written_again_by_t
 
 
 @pytest.mark.parametrize("field", ["annotations", "labels", "finalizers"])
-async def test_metadata_that_is_wiped_while_the_run_goes_on_changes_nothing(with_operator: Environment, field: str):
+async def test_a_running_run_completes_after_its_metadata_is_cleared(with_operator: Environment, field: str):
     created = await with_operator.create_run("once", "WaitForSignal")
     await with_operator.until_effect(created)
     await with_operator.until_state("once", "Running")
@@ -94,7 +94,7 @@ async def test_metadata_that_is_wiped_while_the_run_goes_on_changes_nothing(with
     assert len(STARTED[workflow_id(created)]) == EFFECTS[workflow_id(created)] == 1
 
 
-async def test_a_run_whose_finalizer_was_wiped_is_still_ended_with_its_deletion(with_operator: Environment):
+async def test_deleting_a_run_whose_finalizer_was_removed_still_cancels_its_workflow(with_operator: Environment):
     created = await with_operator.create_run("once", "WaitForSignal")
     await with_operator.until_effect(created)
     await with_operator.until_state("once", "Running")
@@ -150,7 +150,7 @@ async def replace(servers: Servers, folder: Path, call: Call, moment: Moment) ->
     return [f"{moment} {call}: {each}\n{environment.output()[-2000:]}" for each in problems]
 
 
-async def test_a_run_that_replaces_one_that_was_starting_is_another_run(
+async def test_a_run_that_replaces_a_starting_run_of_the_same_name_has_its_own_workflow(
     servers: Servers, tmp_path: Path, record_property: Callable[[str, object], None]
 ):
     baseline = await run_scenario(SCENARIOS["is deleted while it runs"], servers, tmp_path)
@@ -178,7 +178,9 @@ def needs_one_operator(scenario: Scenario) -> bool:
 
 
 @pytest.mark.parametrize("name", [name for name, scenario in SCENARIOS.items() if not needs_one_operator(scenario)])
-async def test_with_two_operators_at_once_a_run_still(name: str, servers: Servers, tmp_path: Path):
+async def test_two_operators_active_at_the_same_time_change_nothing_for_a_run_that(
+    name: str, servers: Servers, tmp_path: Path
+):
     first, *others = await asyncio.gather(
         *(
             run_scenario(SCENARIOS[name], servers, Path(tempfile.mkdtemp(dir=tmp_path)), operators=operators)
@@ -204,7 +206,7 @@ async def retry_with_two_operators(
     return await run_scenario(RETRIED, servers, own_folder, fault=fault, deadline=60, operators=2, election=True)
 
 
-async def test_with_a_lease_between_two_operators_a_retry_makes_one_attempt(servers: Servers, tmp_path: Path):
+async def test_with_leader_election_between_two_operators_a_retry_makes_one_attempt(servers: Servers, tmp_path: Path):
     first, *others = await asyncio.gather(
         run_scenario(RETRIED, servers, Path(tempfile.mkdtemp(dir=tmp_path))),
         retry_with_two_operators(servers, tmp_path),

@@ -35,7 +35,9 @@ def folders(tmp_path: Path) -> Iterator[Path]:
     return each()
 
 
-async def test_an_operator_killed_right_after_the_start_leaves_one_execution(fleet: Fleet, folders: Iterator[Path]):
+async def test_a_run_has_one_execution_after_the_operator_is_killed_right_after_starting_it(
+    fleet: Fleet, folders: Iterator[Path]
+):
     with operator_process(next(folders), fleet.env()) as operator:
         await operator.until_ready()
         created = fleet.create_run("once", "Echo", input="hello")
@@ -54,7 +56,7 @@ async def test_an_operator_killed_right_after_the_start_leaves_one_execution(fle
 
 
 @pytest.mark.parametrize("moment", range(4))
-async def test_an_operator_killed_around_the_start_leaves_one_execution(
+async def test_a_run_has_one_execution_after_the_operator_is_killed_while_starting_it(
     fleet: Fleet, folders: Iterator[Path], moment: int
 ):
     """Each moment is a step later between the AgentRun's creation and its first status."""
@@ -75,7 +77,7 @@ async def test_an_operator_killed_around_the_start_leaves_one_execution(
     assert executions_of(created) == [run["status"]["workflow"]["runId"]]
 
 
-async def test_what_ends_while_the_operator_is_away_is_in_the_status_when_it_is_back(
+async def test_a_workflow_that_completes_while_no_operator_runs_is_reported_after_the_restart(
     fleet: Fleet, folders: Iterator[Path]
 ):
     async with fleet.worker():
@@ -91,7 +93,7 @@ async def test_what_ends_while_the_operator_is_away_is_in_the_status_when_it_is_
     assert len(executions_of(created)) == 1
 
 
-async def test_what_was_deleted_while_the_operator_was_away_goes_when_it_is_back(fleet: Fleet, folders: Iterator[Path]):
+async def test_a_run_deleted_while_no_operator_runs_is_removed_after_the_restart(fleet: Fleet, folders: Iterator[Path]):
     async with fleet.worker():
         with operator_process(next(folders), fleet.env()):
             created = fleet.create_run("unwanted", "Wait")
@@ -103,7 +105,9 @@ async def test_what_was_deleted_while_the_operator_was_away_goes_when_it_is_back
         assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
 
 
-async def test_runs_created_while_no_operator_is_there_start_when_it_comes(fleet: Fleet, folders: Iterator[Path]):
+async def test_runs_created_while_no_operator_runs_start_when_the_operator_starts(
+    fleet: Fleet, folders: Iterator[Path]
+):
     for number in range(3):
         fleet.create_run(f"waiting-{number}", "Echo", input=f"hello {number}")
     async with fleet.worker():
@@ -113,7 +117,7 @@ async def test_runs_created_while_no_operator_is_there_start_when_it_comes(fleet
                 assert run["status"]["result"]["preview"] == f"hello {number}"
 
 
-async def test_two_operators_at_once_start_each_run_once(fleet: Fleet, folders: Iterator[Path]):
+async def test_two_operators_active_at_the_same_time_start_each_run_once(fleet: Fleet, folders: Iterator[Path]):
     async with fleet.worker():
         with (
             operator_process(next(folders), fleet.env()) as one,
@@ -128,7 +132,7 @@ async def test_two_operators_at_once_start_each_run_once(fleet: Fleet, folders: 
         assert executions_of(run) == [run["status"]["workflow"]["runId"]]
 
 
-async def test_a_run_waits_for_a_temporal_that_is_not_there_yet(
+async def test_a_run_waits_for_a_temporal_server_that_is_not_running_yet(
     control_plane: ControlPlane, namespace: str, folders: Iterator[Path]
 ):
     port = free_port()
@@ -152,7 +156,7 @@ SHORT_DEADLINES = with_constants(
 """An operator whose five-minute grace period without Temporal is one second."""
 
 
-async def test_open_runs_say_that_temporal_is_away_for_long_and_go_on_when_it_is_back(
+async def test_open_runs_report_a_long_temporal_outage_and_continue_after_it(
     control_plane: ControlPlane, namespace: str, folders: Iterator[Path], tmp_path: Path
 ):
     port, database = free_port(), tmp_path / "temporal.db"

@@ -202,7 +202,7 @@ def rows(kind: str, table: list[Row]) -> list[object]:
 @pytest.mark.parametrize(
     "row", rows("AgentRun", RUNS) + rows("AgentWorker", WORKERS) + rows("TemporalConnection", CONNECTIONS)
 )
-async def test_tools_read_a_status_as_the_contract_says(namespaces: Namespaces, row: Row):
+async def test_deployment_tools_read_the_status_as_the_contract_requires(namespaces: Namespaces, row: Row):
     body = await row.arrange(namespaces)
     ready = condition(body, "Ready")
     assert (ready.get("reason"), ready.get("status")) == (row.reason, row.ready)
@@ -211,14 +211,14 @@ async def test_tools_read_a_status_as_the_contract_says(namespaces: Namespaces, 
     assert ((readings.kstatus, readings.argo), readings.strict) == (row.reads, row.strict)
 
 
-async def test_argo_cd_shows_the_reason_and_the_message(namespaces: Namespaces):
+async def test_argo_cd_shows_the_reason_and_the_message_of_a_failed_run(namespaces: Namespaces):
     body = await given.run("printer", workflow_type="Fail", input="out of ink", until="WorkflowFailed")(namespaces)
     assert tool_statuses(body).message == "WorkflowFailed: " + condition(body, "Ready")["message"]
     assert "out of ink" in tool_statuses(body).message
 
 
 @pytest.mark.parametrize("library", ["string", "math", "io", "os"])
-def test_a_recipe_gets_no_more_of_lua_than_argo_cd_gives_it(library: str):
+def test_a_health_recipe_cannot_use_a_lua_library_that_argo_cd_does_not_provide(library: str):
     body = {"apiVersion": API_VERSION, "kind": "AgentWorker", "metadata": {"name": "any", "generation": 1}}
     with pytest.raises(ValueError, match="attempt to index"):
         evaluate(body, health=f"return {{status = {library}.name}}")

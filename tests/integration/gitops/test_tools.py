@@ -82,14 +82,14 @@ def runs(fleet: Fleet, prefix: str) -> set[str]:
 
 
 @pytest.mark.parametrize("content", ["condition=Succeeded --timeout=30m", "completionTime"])
-async def test_waiting_scripts_return_when_the_run_has_completed(fleet: Fleet, shell: Shell, content: str):
+async def test_the_wait_script_returns_when_the_run_has_completed(fleet: Fleet, shell: Shell, content: str):
     name = f"done-{content[:4].lower()}"
     create_run(fleet, name, "hello")
     await asyncio.to_thread(shell.succeed, script(content).replace("report", name).replace("30m", "60s"))
     assert state_of(fleet.get("agentrun", name)) == "Completed"
 
 
-async def test_kubectl_wait_tells_a_run_that_failed_from_one_that_succeeded(fleet: Fleet, shell: Shell):
+async def test_kubectl_wait_times_out_for_a_failed_run_and_returns_for_a_completed_run(fleet: Fleet, shell: Shell):
     create_run(fleet, "failing", "fail")
     await fleet.until_state("failing", "WorkflowFailed")
     for kind in ("Succeeded", "Ready"):
@@ -101,7 +101,7 @@ async def test_kubectl_wait_tells_a_run_that_failed_from_one_that_succeeded(flee
         await asyncio.to_thread(shell.succeed, f"kubectl wait agentrun/good --for=condition={kind} --timeout=60s")
 
 
-async def test_the_script_for_either_end_fails_at_once_when_the_run_failed(fleet: Fleet, shell: Shell):
+async def test_the_script_for_success_or_failure_fails_at_once_when_the_run_fails(fleet: Fleet, shell: Shell):
     create_run(fleet, "bad", "fail")
     command = script("completionTime").replace("report", "bad").replace("30m", "60s")
     done = await asyncio.to_thread(shell.run, command)
@@ -111,7 +111,7 @@ async def test_the_script_for_either_end_fails_at_once_when_the_run_failed(fleet
 
 
 @pytest.mark.parametrize("flags", ["", "--server-side"], ids=["client-side apply", "server-side apply"])
-async def test_an_applied_run_shows_no_drift_once_it_is_over(fleet: Fleet, shell: Shell, flags: str):
+async def test_an_applied_run_has_no_drift_after_it_completes(fleet: Fleet, shell: Shell, flags: str):
     name = f"steady-{len(flags)}"
     manifest = {
         "apiVersion": "durafleet.dev/v1alpha1",
@@ -136,7 +136,7 @@ async def test_an_applied_run_shows_no_drift_once_it_is_over(fleet: Fleet, shell
 # Kustomize
 
 
-async def test_a_run_from_kustomize_runs_again_only_when_its_input_changes(fleet: Fleet, shell: Shell):
+async def test_kustomize_creates_a_new_run_only_when_the_input_changes(fleet: Fleet, shell: Shell):
     apply, before = script("kubectl apply -k"), runs(fleet, "report-")
     assert "created" in await asyncio.to_thread(shell.succeed, apply)
     (first,) = runs(fleet, "report-") - before
@@ -149,7 +149,7 @@ async def test_a_run_from_kustomize_runs_again_only_when_its_input_changes(fleet
     await fleet.until_state(second, "Completed")
 
 
-async def test_a_changed_agent_under_the_same_name_is_refused_with_what_to_do(fleet: Fleet, shell: Shell):
+async def test_changing_the_agent_of_an_existing_run_is_rejected_with_the_fix(fleet: Fleet, shell: Shell):
     (shell.folder / "runs" / "question.txt").write_text("Who asks?\n")
     shell.succeed(script("kubectl apply -k"))
     manifest = shell.folder / "runs" / "run.yaml"
@@ -159,7 +159,7 @@ async def test_a_changed_agent_under_the_same_name_is_refused_with_what_to_do(fl
     assert "create a new AgentRun" in done.stderr
 
 
-async def test_a_run_that_is_created_again_under_its_key_is_the_same_run(fleet: Fleet):
+async def test_a_run_recreated_with_its_idempotency_key_reports_the_same_workflow(fleet: Fleet):
     spec = {"agent": "writer", "input": "hello", "idempotencyKey": "once", "workerRef": {"name": "writers"}}
     fleet.create_run("restored", **spec)
     first = await fleet.until_state("restored", "Completed")
@@ -178,7 +178,7 @@ def helm(flags: str = "", *, release: str) -> str:
     return script("helm upgrade").replace("install report", f"install {release}").replace("30m", f"60s {flags}").strip()
 
 
-async def test_helm_waits_for_the_run_and_runs_it_once_for_each_input(fleet: Fleet, shell: Shell):
+async def test_helm_waits_for_the_run_and_creates_one_run_per_input(fleet: Fleet, shell: Shell):
     await asyncio.to_thread(shell.succeed, helm(release="weekly"))
     (first,) = runs(fleet, "weekly-")
     assert state_of(fleet.get("agentrun", first)) == "Completed"
@@ -191,7 +191,7 @@ async def test_helm_waits_for_the_run_and_runs_it_once_for_each_input(fleet: Fle
     assert state_of(fleet.get("agentrun", second)) == "Completed"
 
 
-async def test_helm_fails_as_soon_as_the_run_fails_and_says_why(fleet: Fleet, shell: Shell):
+async def test_helm_fails_as_soon_as_the_run_fails_and_reports_the_failure(fleet: Fleet, shell: Shell):
     done = await asyncio.to_thread(shell.run, helm("--set run.input=fail", release="broken"))
     assert done.returncode == 1
     assert "status: Failed" in done.stderr
@@ -199,7 +199,7 @@ async def test_helm_fails_as_soon_as_the_run_fails_and_says_why(fleet: Fleet, sh
     assert "deadline" not in done.stderr
 
 
-def test_helm_takes_no_generated_name(shell: Shell):
+def test_helm_rejects_a_run_with_generate_name(shell: Shell):
     template = shell.folder / "chart" / "templates" / "run.yaml"
     template.write_text(template.read_text().replace("  name:", "  generateName:"))
     done = shell.run(helm(release="nameless"))
@@ -207,7 +207,7 @@ def test_helm_takes_no_generated_name(shell: Shell):
     assert "resource name may not be empty" in done.stderr
 
 
-async def test_a_control_in_the_chart_reaches_the_run_that_is_there(fleet: Fleet, shell: Shell):
+async def test_a_control_set_by_helm_upgrade_applies_to_the_existing_run(fleet: Fleet, shell: Shell):
     await asyncio.to_thread(shell.succeed, helm("--set run.input=wait", release="held").replace("--wait", ""))
     (name,) = runs(fleet, "held-")
     await fleet.until_state(name, "Running")
@@ -217,7 +217,9 @@ async def test_a_control_in_the_chart_reaches_the_run_that_is_there(fleet: Fleet
     assert state_of(fleet.get("agentrun", name)) == "Cancelled"
 
 
-async def test_a_run_that_helm_tracks_outlives_its_time_to_live(fleet: Fleet, shell: Shell):
+async def test_a_run_that_helm_tracks_is_compacted_instead_of_deleted_after_its_time_to_live(
+    fleet: Fleet, shell: Shell
+):
     command = helm("--set controls.ttlSecondsAfterFinished=0", release="lasting")
     await asyncio.to_thread(shell.succeed, command)
     (name,) = runs(fleet, "lasting-")
@@ -245,7 +247,7 @@ def run_action(fleet: Fleet, name: str, action: str) -> None:
     fleet.patch("agentrun", name, {**changed["spec"], **removed})
 
 
-async def test_a_running_run_offers_to_cancel_it_and_argo_cd_then_calls_it_healthy(fleet: Fleet):
+async def test_a_running_run_can_be_cancelled_from_argo_cd_and_is_then_healthy(fleet: Fleet):
     create_run(fleet, "unwanted", "wait")
     assert actions(await fleet.until_state("unwanted", "Running")) == {"cancel", "suspend"}
     run_action(fleet, "unwanted", "cancel")
@@ -273,7 +275,7 @@ async def test_a_failed_run_can_be_retried_from_argo_cd(fleet: Fleet, monkeypatc
     assert tool_statuses(await fleet.until_state("unlucky", "Completed")).argo == "Healthy"
 
 
-async def test_a_run_that_was_cancelled_by_an_action_can_be_retried_by_one(fleet: Fleet):
+async def test_a_run_cancelled_from_argo_cd_can_be_retried_from_argo_cd(fleet: Fleet):
     create_run(fleet, "regretted", "wait")
     await fleet.until_state("regretted", "Running")
     run_action(fleet, "regretted", "cancel")
@@ -282,17 +284,17 @@ async def test_a_run_that_was_cancelled_by_an_action_can_be_retried_by_one(fleet
     assert "stop" not in (await fleet.until_state("regretted", "Running"))["spec"]
 
 
-async def test_a_completed_run_offers_nothing(fleet: Fleet):
+async def test_a_completed_run_has_no_actions_in_argo_cd(fleet: Fleet):
     create_run(fleet, "complete", "hello")
     assert actions(await fleet.until_state("complete", "Completed")) == set()
 
 
-async def test_an_unseen_run_can_be_cancelled_and_suspended(fleet: Fleet):
+async def test_a_run_without_a_status_can_be_cancelled_and_suspended_from_argo_cd(fleet: Fleet):
     without_operator = Fleet(fleet.plane, fleet.plane.new_namespace(), fleet.client)
     assert actions(without_operator.create_run("unseen", "Echo")) == {"cancel", "suspend"}
 
 
-async def test_a_hook_has_a_generated_name_which_apply_does_not_take(fleet: Fleet, shell: Shell):
+async def test_the_hook_with_a_generated_name_can_be_created_but_not_applied(fleet: Fleet, shell: Shell):
     (hook,) = (each for each in manifests() if "generateName" in each["metadata"])
     (shell.folder / "hook.json").write_text(json.dumps(hook))
     for flags in ("", "--server-side"):
@@ -302,7 +304,7 @@ async def test_a_hook_has_a_generated_name_which_apply_does_not_take(fleet: Flee
     assert tool_statuses(run).argo == "Healthy"
 
 
-async def test_a_wave_waits_for_its_fleet_and_the_next_one_for_its_run(fleet: Fleet):
+async def test_a_sync_wave_is_progressing_while_its_worker_rolls_out_and_healthy_when_its_run_completes(fleet: Fleet):
     worker = await fleet.until_reason("agentworker", "writers", "RollingOut")
     assert tool_statuses(worker).argo == "Progressing"
     run = in_namespace_of(fleet, wave("AgentRun"))
@@ -310,7 +312,7 @@ async def test_a_wave_waits_for_its_fleet_and_the_next_one_for_its_run(fleet: Fl
     assert tool_statuses(await fleet.until_state(run["metadata"]["name"], "Completed")).argo == "Healthy"
 
 
-def test_the_settings_for_argo_cd_are_a_config_map_that_the_api_server_takes(shell: Shell):
+def test_the_settings_for_argo_cd_are_a_valid_config_map(shell: Shell):
     (settings,) = (each for each in manifests() if each["metadata"].get("name") == "argocd-cm")
     metadata = {**settings["metadata"], "namespace": shell.namespace}
     (shell.folder / "settings.json").write_text(json.dumps({**settings, "metadata": metadata}))

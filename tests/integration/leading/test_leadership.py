@@ -57,7 +57,7 @@ def runs_with_completed_event(fleet: Fleet) -> list[str]:
     return [each["involvedObject"]["name"] for each in events(fleet) if each["reason"] == "Completed"]
 
 
-async def test_one_of_two_acts_and_the_other_is_ready_to_take_over(fleet: Fleet, tmp_path: Path):
+async def test_one_of_two_operators_is_the_leader_and_the_other_is_a_ready_standby(fleet: Fleet, tmp_path: Path):
     async with fleet.worker():
         with candidate(fleet, tmp_path, "one") as one:
             await until_leads(one)
@@ -77,7 +77,7 @@ async def test_one_of_two_acts_and_the_other_is_ready_to_take_over(fleet: Fleet,
     assert {write.operator for write in writes(fleet)} == {"one"}
 
 
-async def test_a_leader_that_is_killed_in_a_burst_is_replaced_and_nothing_is_done_twice(
+async def test_a_leader_killed_during_a_burst_is_replaced_and_each_run_executes_once(
     fleet: Fleet, tmp_path: Path, record_property: Callable[[str, object], None]
 ):
     async with fleet.worker():
@@ -104,7 +104,7 @@ async def test_a_leader_that_is_killed_in_a_burst_is_replaced_and_nothing_is_don
     record_property("seconds without a write", round((first - last).total_seconds(), 1))
 
 
-async def test_a_leader_that_is_asked_to_stop_hands_the_lease_over(fleet: Fleet, tmp_path: Path):
+async def test_a_leader_that_receives_sigterm_releases_the_lease(fleet: Fleet, tmp_path: Path):
     async with fleet.worker():
         with candidate(fleet, tmp_path, "one") as one:
             await until_leads(one)
@@ -121,7 +121,7 @@ async def test_a_leader_that_is_asked_to_stop_hands_the_lease_over(fleet: Fleet,
             await fleet.until_state("open", "Running")
 
 
-async def test_a_leader_that_slept_through_its_lease_ends_without_another_write(fleet: Fleet, tmp_path: Path):
+async def test_a_leader_paused_until_its_lease_expires_exits_without_another_write(fleet: Fleet, tmp_path: Path):
     async with fleet.worker():
         with candidate(fleet, tmp_path, "one") as one:
             await until_leads(one)
@@ -153,7 +153,7 @@ async def send_no_response(_: Call) -> None:
 
 
 @pytest.mark.parametrize("action", [reset_connection, send_no_response])
-async def test_a_leader_that_is_cut_off_from_the_api_server_ends_and_is_replaced(
+async def test_a_leader_without_access_to_the_api_server_exits_and_is_replaced(
     fleet: Fleet, servers: Servers, tmp_path: Path, action: FaultAction
 ):
     script = Script()
@@ -172,9 +172,7 @@ async def test_a_leader_that_is_cut_off_from_the_api_server_ends_and_is_replaced
                 await fleet.until_state("once", "Completed")
 
 
-async def test_operators_that_divide_the_namespaces_act_only_in_their_own(
-    fleet: Fleet, control_plane: ControlPlane, tmp_path: Path
-):
+async def test_each_shard_reconciles_only_its_own_namespaces(fleet: Fleet, control_plane: ControlPlane, tmp_path: Path):
     fleets = [fleet, *(replace(fleet, namespace=control_plane.new_namespace()) for _ in range(7))]
     all_namespaces = ",".join(each.namespace for each in fleets)
     for each in fleets[1:]:

@@ -63,7 +63,7 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(("spec", "words"), INVALID.values(), ids=INVALID.keys())
-async def test_a_run_that_cannot_work_ends_with_a_message_that_names_the_fix(
+async def test_a_run_with_invalid_input_or_timeouts_ends_as_invalid_spec_with_the_fix(
     fleet: Fleet, spec: dict[str, Any], words: list[str], request: pytest.FixtureRequest
 ):
     name = "bad-" + str(list(INVALID).index(request.node.callspec.id))
@@ -76,7 +76,7 @@ async def test_a_run_that_cannot_work_ends_with_a_message_that_names_the_fix(
     assert not run["metadata"].get("finalizers")
 
 
-async def test_an_input_of_64_kib_in_any_script_runs(fleet: Fleet):
+async def test_a_run_with_a_long_unicode_input_completes(fleet: Fleet):
     text = "Grüß Gott, 世界 🙂 " * 2000
     fleet.create_run("long-enough", "Echo", input=text)
     run = await fleet.until_state("long-enough", "Completed")
@@ -86,7 +86,7 @@ async def test_an_input_of_64_kib_in_any_script_runs(fleet: Fleet):
     assert run["status"]["result"]["size"] == len(text.encode())
 
 
-async def test_the_longest_name_there_is_runs(fleet: Fleet):
+async def test_a_run_with_the_longest_name_and_idempotency_key_completes(fleet: Fleet):
     name = ".".join(["r" * 63] * 3 + ["r" * 61])
     fleet.create_run(name, "Echo", input="hello", idempotencyKey="k" * 128)
     run = await fleet.until_state(name, "Completed")

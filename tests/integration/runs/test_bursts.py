@@ -115,7 +115,7 @@ def count_writes(plane: ControlPlane, namespace: str) -> tuple[Counter[str], Cou
     return writes, events
 
 
-async def test_two_thousand_runs_complete_once_each_though_the_operator_is_killed_among_them(
+async def test_two_thousand_runs_complete_once_each_although_the_operator_is_killed_meanwhile(
     control_plane: ControlPlane, servers: Servers, tenants: list[str], tmp_path: Path
 ):
     kube, client = servers.kube, servers.temporal
@@ -152,7 +152,7 @@ async def start_times(client: Client, namespace: str) -> list[datetime]:
     return sorted([each.start_time async for each in client.list_workflows(query)])
 
 
-async def test_a_tenants_single_run_starts_amid_anothers_burst(
+async def test_a_single_run_of_one_tenant_starts_during_the_burst_of_another(
     control_plane: ControlPlane, servers: Servers, tenants: list[str], tmp_path: Path
 ):
     busy, quiet = tenants[:2]
@@ -173,9 +173,7 @@ async def test_a_tenants_single_run_starts_amid_anothers_burst(
     assert sum(other < single for other in others) < burst / 2
 
 
-async def test_after_a_restart_a_new_run_starts_before_the_old_ones_have_been_looked_at(
-    servers: Servers, tmp_path: Path
-):
+async def test_after_a_restart_a_new_run_starts_before_the_old_runs_are_reconciled(servers: Servers, tmp_path: Path):
     old = 300
     environment = await create_environment(servers, tmp_path)
     environment.deadline = DEADLINE
@@ -198,7 +196,7 @@ async def test_after_a_restart_a_new_run_starts_before_the_old_ones_have_been_lo
     assert before.count("PATCH agentruns/status") < old / 2
 
 
-async def test_a_burst_is_started_before_its_statuses_are_written(servers: Servers, tmp_path: Path):
+async def test_all_workflows_of_a_burst_start_before_most_of_its_statuses_are_written(servers: Servers, tmp_path: Path):
     burst = 60
     environment = await create_environment(servers, tmp_path)
     environment.deadline = DEADLINE

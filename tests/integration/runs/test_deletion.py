@@ -39,7 +39,7 @@ def delete(fleet: Fleet, name: str, *flags: str) -> None:
 
 
 @pytest.mark.parametrize("cascade", ["foreground", "background", "orphan"])
-async def test_a_pruned_run_ends_its_workflow_however_it_is_deleted(fleet: Fleet, tmp_path: Path, cascade: str):
+async def test_deleting_a_run_cancels_its_workflow_with_any_cascade_mode(fleet: Fleet, tmp_path: Path, cascade: str):
     async with fleet.worker():
         with operator_process(tmp_path, fleet.env()):  # with its usual deadlines: the workflow ends by itself
             created = fleet.create_run("pruned", "Wait")
@@ -49,7 +49,9 @@ async def test_a_pruned_run_ends_its_workflow_however_it_is_deleted(fleet: Fleet
     assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
 
 
-async def test_without_its_worker_a_deleted_run_is_terminated_after_its_grace(fleet: Fleet, tmp_path: Path):
+async def test_without_a_worker_the_workflow_of_a_deleted_run_is_terminated_after_the_grace_period(
+    fleet: Fleet, tmp_path: Path
+):
     with operator_process(tmp_path, fleet.env(), code=SHORT_DEADLINES):
         created = fleet.create_run("orphan", "Wait")
         await fleet.until_state("orphan", "Running")
@@ -59,7 +61,7 @@ async def test_without_its_worker_a_deleted_run_is_terminated_after_its_grace(fl
     assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.TERMINATED
 
 
-async def test_with_temporal_down_a_deleted_run_goes_at_its_deadline_and_says_what_it_leaves(
+async def test_during_a_temporal_outage_a_deleted_run_is_removed_at_its_deadline_with_an_event(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ):
     with ExitStack() as temporal:
@@ -77,7 +79,7 @@ async def test_with_temporal_down_a_deleted_run_goes_at_its_deadline_and_says_wh
     assert f"temporal workflow describe --workflow-id {fleet.workflow(created).id}" in abandoned["message"]
 
 
-async def test_a_run_that_never_started_goes_at_once_also_with_temporal_down(
+async def test_during_a_temporal_outage_a_run_that_never_started_is_deleted_at_once(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ):
     fleet = Fleet(control_plane, namespace, await Client.connect("127.0.0.1:1", lazy=True))
@@ -88,7 +90,7 @@ async def test_a_run_that_never_started_goes_at_once_also_with_temporal_down(
         await fleet.until_gone("agentrun", "early")
 
 
-async def test_where_the_operator_went_first_the_documented_way_out_works(fleet: Fleet, tmp_path: Path):
+async def test_without_an_operator_the_documented_removal_of_the_finalizer_works(fleet: Fleet, tmp_path: Path):
     async with fleet.worker():
         with operator_process(tmp_path, fleet.env()):
             created = fleet.create_run("left", "Wait")
@@ -108,7 +110,7 @@ def another_control_plane() -> Iterator[ControlPlane]:
         yield plane
 
 
-async def test_taking_the_crds_away_ends_the_workflows_and_putting_them_back_goes_on(
+async def test_deleting_the_crds_cancels_the_workflows_and_new_runs_complete_after_a_reinstall(
     another_control_plane: ControlPlane, temporal_server: str, tmp_path: Path
 ):
     plane = another_control_plane

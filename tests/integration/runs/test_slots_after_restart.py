@@ -7,7 +7,7 @@ from tests.support.operator import state_of
 from tests.support.servers import Servers
 
 
-async def test_after_a_restart_a_run_waits_for_the_place_that_one_later_in_the_list_holds(
+async def test_after_a_restart_a_run_is_queued_while_a_run_later_in_the_list_has_the_slot(
     servers: Servers, tmp_path: Path
 ):
     environment = await create_environment(servers, tmp_path)

@@ -42,7 +42,7 @@ async def until_released(fleet: Fleet, name: str, state: str) -> None:
 @pytest.mark.parametrize(
     ("workflow", "given", "state"), [("Echo", "hello", "Completed"), ("Fail", "no", "WorkflowFailed")]
 )
-async def test_a_run_costs_no_more_than_it_may(
+async def test_a_run_makes_no_more_writes_and_events_than_the_limits(
     control_plane: ControlPlane,
     temporal_server: str,
     namespace: str,
@@ -65,7 +65,7 @@ async def test_a_run_costs_no_more_than_it_may(
     assert counted["status"] + counted["object"] <= WRITES, counted
 
 
-async def test_a_restart_of_the_operator_writes_nothing_for_what_is_as_it_was(
+async def test_a_restart_of_the_operator_writes_nothing_for_unchanged_runs(
     control_plane: ControlPlane, temporal_server: str, namespace: str, tmp_path: Path
 ):
     fleet = Fleet(control_plane, namespace, await Client.connect(temporal_server))
@@ -83,7 +83,7 @@ async def test_a_restart_of_the_operator_writes_nothing_for_what_is_as_it_was(
     assert [writes(control_plane, namespace, name) for name in ("over", "open")] == before
 
 
-async def test_a_steered_run_costs_a_write_or_two_for_each_thing_that_is_asked(
+async def test_a_run_that_is_suspended_resumed_and_retried_makes_one_or_two_writes_per_change(
     control_plane: ControlPlane, temporal_server: str, namespace: str, tmp_path: Path
 ):
     fleet = Fleet(control_plane, namespace, await Client.connect(temporal_server))
@@ -122,7 +122,7 @@ async def deploy(fleet: Fleet, folder: Path) -> None:
         await fleet.until_reason("agentworker", "support", "RollingOut")
 
 
-async def test_a_restart_of_the_operator_applies_only_what_somebody_edited_meanwhile(
+async def test_a_restart_of_the_operator_applies_only_the_objects_edited_meanwhile(
     control_plane: ControlPlane, temporal_server: str, namespace: str, tmp_path: Path
 ):
     fleet = Fleet(control_plane, namespace, await Client.connect(temporal_server))

@@ -59,20 +59,20 @@ async def start(client: Client, workflow_id: str) -> str:
     return (await client.workflow_service.start_workflow_execution(request)).run_id
 
 
-async def test_what_temporal_answers_passes(temporal: Client, temporal_server: str):
+async def test_the_proxy_forwards_the_response_of_temporal(temporal: Client, temporal_server: str):
     run_id = await start(temporal, "proxied")
     direct = await Client.connect(temporal_server)
     assert (await direct.get_workflow_handle("proxied").describe()).run_id == run_id
 
 
-async def test_an_error_of_temporal_passes_with_its_details(temporal: Client):
+async def test_the_proxy_forwards_an_error_of_temporal_with_its_details(temporal: Client):
     with pytest.raises(RPCError) as error:
         await temporal.get_workflow_handle("absent").describe()
     assert error.value.status is RPCStatusCode.NOT_FOUND
     assert error.value.grpc_status.details
 
 
-async def test_calls_of_temporal_are_counted_and_a_long_poll_has_a_name(temporal: Client, script: Script):
+async def test_calls_to_temporal_are_counted_and_a_long_poll_has_its_own_signature(temporal: Client, script: Script):
     await start(temporal, "counted-1")
     await start(temporal, "counted-2")
     for poll in (False, True):
@@ -88,14 +88,14 @@ async def test_calls_of_temporal_are_counted_and_a_long_poll_has_a_name(temporal
     ]
 
 
-async def test_an_answer_of_temporal_can_be_lost_after_the_fact(temporal: Client, script: Script):
+async def test_the_proxy_can_drop_the_response_after_temporal_has_handled_the_call(temporal: Client, script: Script):
     script.at(START, Moment.AFTER, respond_with(Reply(grpc.StatusCode.UNAVAILABLE)))
     with pytest.raises(RPCError):
         await start(temporal, "lost")
     assert (await temporal.get_workflow_handle("lost").describe()).id == "lost"
 
 
-async def test_a_call_of_temporal_can_be_lost_on_the_way(temporal: Client, script: Script):
+async def test_the_proxy_can_drop_a_call_before_temporal_receives_it(temporal: Client, script: Script):
     script.at(START, Moment.BEFORE, respond_with(Drop()))
     with pytest.raises(RPCError) as failure:
         await start(temporal, "never")
@@ -104,7 +104,9 @@ async def test_a_call_of_temporal_can_be_lost_on_the_way(temporal: Client, scrip
         await temporal.get_workflow_handle("never").describe()
 
 
-async def test_requests_pass_and_a_watch_shows_changes_as_they_come(kube: KubeApi, namespace: str, script: Script):
+async def test_the_proxy_forwards_requests_and_streams_the_events_of_a_watch(
+    kube: KubeApi, namespace: str, script: Script
+):
     await kube.create(CONFIG_MAPS, {"metadata": {"name": "one", "namespace": namespace}})
 
     async def change() -> None:
@@ -123,7 +125,9 @@ async def test_requests_pass_and_a_watch_shows_changes_as_they_come(kube: KubeAp
     ]
 
 
-async def test_the_api_server_can_be_made_to_refuse(kube: KubeApi, namespace: str, script: Script):
+async def test_the_proxy_can_respond_with_an_error_in_place_of_the_api_server(
+    kube: KubeApi, namespace: str, script: Script
+):
     script.at(CREATE, Moment.BEFORE, respond_with(Reply(429, headers={"Retry-After": "7"})))
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}}
     async with kube.session.post(CONFIG_MAPS.path(namespace), json=body) as response:
@@ -132,7 +136,7 @@ async def test_the_api_server_can_be_made_to_refuse(kube: KubeApi, namespace: st
 
 
 @pytest.mark.parametrize(("moment", "exists"), [(Moment.BEFORE, False), (Moment.AFTER, True)])
-async def test_a_connection_to_the_api_server_can_be_reset(
+async def test_the_proxy_can_reset_a_connection_before_or_after_the_api_server_handles_the_request(
     kube: KubeApi, namespace: str, script: Script, moment: Moment, exists: bool
 ):
     script.at(CREATE, moment, respond_with(Drop()))
@@ -141,7 +145,7 @@ async def test_a_connection_to_the_api_server_can_be_reset(
     assert ("one" in {each["metadata"]["name"] for each in await kube.list(CONFIG_MAPS, namespace)}) is exists
 
 
-async def test_a_rule_applies_to_the_occurrence_that_it_names(kube: KubeApi, namespace: str, script: Script):
+async def test_a_rule_with_an_occurrence_applies_to_that_call_only(kube: KubeApi, namespace: str, script: Script):
     rule = script.at(CREATE, Moment.BEFORE, respond_with(Reply(500)), occurrence=2)
     script.at(CREATE, Moment.BEFORE, delay(0), times=None)
     for name in ("one", "two", "three"):

@@ -98,7 +98,7 @@ def call(port: int, headers: Mapping[str, str]) -> int:
         connection.close()
 
 
-async def test_a_run_ends_by_the_callback_alone(without_lists: CallbackFleet, tmp_path: Path):
+async def test_a_callback_alone_completes_a_run(without_lists: CallbackFleet, tmp_path: Path):
     fleet = without_lists.fleet
     async with fleet.worker():
         with operator_process(tmp_path, without_lists.env(), code=NO_LONG_POLLS) as operator:
@@ -113,7 +113,7 @@ async def test_a_run_ends_by_the_callback_alone(without_lists: CallbackFleet, tm
             assert operator.ask("/readyz") == (200, "ok\n")
 
 
-async def test_a_retry_by_reset_ends_by_the_callback_of_the_first_start(
+async def test_the_callback_of_the_first_start_completes_a_run_that_is_retried_by_reset(
     without_lists: CallbackFleet, broken: set[str], tmp_path: Path
 ):
     fleet = without_lists.fleet
@@ -129,7 +129,7 @@ async def test_a_retry_by_reset_ends_by_the_callback_of_the_first_start(
             assert effects_of(created) == ["called-a", "called-b", "called-b"]
 
 
-async def test_where_the_server_allows_no_callbacks_runs_complete_once_and_readiness_says_what_to_set(
+async def test_without_callback_support_runs_complete_once_and_readyz_names_the_setting(
     control_plane: ControlPlane, temporal_server: str, namespace: str, tmp_path: Path
 ):
     fleet = await create_fleet(control_plane, namespace, temporal_server)
@@ -150,7 +150,7 @@ async def test_where_the_server_allows_no_callbacks_runs_complete_once_and_readi
             assert operator.output().count(setting) == 1
 
 
-async def test_who_cannot_sign_is_turned_away_and_only_who_leads_listens(
+async def test_callbacks_with_a_forged_signature_are_rejected_and_only_the_leader_accepts_callbacks(
     control_plane: ControlPlane, temporal_server: str, namespace: str, tmp_path: Path
 ):
     fleet = await create_fleet(control_plane, namespace, temporal_server)

@@ -94,7 +94,7 @@ def version(run: dict[str, Any]) -> str:
     return str(run["metadata"]["resourceVersion"])
 
 
-async def test_after_a_restart_only_what_the_lists_do_not_tell_for_sure_is_asked_about(
+async def test_after_a_restart_only_runs_without_an_unchanged_open_execution_in_the_lists_are_described(
     fleet: Fleet, proxy: TemporalProxy, folders: Iterator[Path]
 ):
     unchanged = [f"quiet-{number}" for number in range(5)]
@@ -131,7 +131,7 @@ async def test_after_a_restart_only_what_the_lists_do_not_tell_for_sure_is_asked
             await fleet.until_state("quiet-0", "Completed")
 
 
-async def test_what_was_asked_of_a_run_while_the_operator_was_away_waits_for_no_census(
+async def test_a_stop_set_while_no_operator_runs_is_applied_without_a_census(
     fleet: Fleet, proxy: TemporalProxy, folders: Iterator[Path]
 ):
     async with fleet.worker():
@@ -146,7 +146,7 @@ async def test_what_was_asked_of_a_run_while_the_operator_was_away_waits_for_no_
             await fleet.until_state("unwanted", "Cancelled")
 
 
-async def test_a_run_that_waits_for_a_silent_temporal_says_so_and_goes_on_when_it_speaks(
+async def test_after_a_restart_a_run_reports_a_temporal_outage_and_continues_after_it(
     control_plane: ControlPlane, namespace: str, folders: Iterator[Path], tmp_path: Path
 ):
     port, database = free_port(), tmp_path / "temporal.db"
@@ -173,7 +173,7 @@ async def test_a_run_that_waits_for_a_silent_temporal_says_so_and_goes_on_when_i
                 await fleet.until_state("patient", "Completed")
 
 
-async def test_namespaces_that_use_one_temporal_namespace_are_swept_together(
+async def test_namespaces_with_the_same_temporal_namespace_share_one_sweep(
     fleet: Fleet, proxy: TemporalProxy, tmp_path: Path
 ):
     other = replace(fleet, namespace=fleet.plane.new_namespace())
@@ -193,7 +193,7 @@ async def test_namespaces_that_use_one_temporal_namespace_are_swept_together(
                 await each.until_state("shared", "Completed")
 
 
-async def test_a_workflow_forged_in_another_temporal_namespace_is_not_believed(
+async def test_a_workflow_with_a_forged_id_in_another_temporal_namespace_is_ignored(
     fleet: Fleet, proxy: TemporalProxy, tmp_path: Path
 ):
     other_namespace = f"intruder-{fleet.namespace}"
@@ -235,7 +235,7 @@ async def test_a_workflow_forged_in_another_temporal_namespace_is_not_believed(
             assert run["status"]["result"]["preview"] == "the real one"
 
 
-async def test_a_server_that_limits_the_sweeps_is_swept_more_seldom_and_that_is_said(
+async def test_a_temporal_server_that_throttles_sweeps_is_swept_less_often_and_reported(
     fleet: Fleet, proxy: TemporalProxy, tmp_path: Path
 ):
     fleet.create("TemporalConnection", "own", {"address": proxy.address})
@@ -262,7 +262,9 @@ async def test_a_server_that_limits_the_sweeps_is_swept_more_seldom_and_that_is_
             await fleet.until_state("slow", "Completed")
 
 
-async def test_a_run_that_visibility_has_lost_still_ends(fleet: Fleet, proxy: TemporalProxy, tmp_path: Path):
+async def test_a_run_whose_workflow_is_missing_from_visibility_still_completes(
+    fleet: Fleet, proxy: TemporalProxy, tmp_path: Path
+):
     no_long_polls = with_constants(
         controllers__tracking__fast_lane__LONG_POLLS=0, controllers__tracking__census__EVERY=1.0
     )
@@ -277,7 +279,7 @@ async def test_a_run_that_visibility_has_lost_still_ends(fleet: Fleet, proxy: Te
     assert run["status"]["result"]["preview"] == "found"
 
 
-async def test_the_end_of_a_young_run_is_learnt_from_its_close_event_alone(
+async def test_a_long_poll_for_the_close_event_alone_completes_a_new_run(
     fleet: Fleet, proxy: TemporalProxy, tmp_path: Path
 ):
     async with fleet.worker():

@@ -61,7 +61,7 @@ def harness(tmp_path: Path, temporal_server: str) -> Iterator[Harness]:
         yield Harness(tmp_path, temporal_server, model, book)
 
 
-async def test_a_run_outlives_a_killed_worker_and_each_tool_is_called_once(harness: Harness):
+async def test_a_run_completes_after_its_worker_is_killed_and_each_tool_is_called_once(harness: Harness):
     gate = threading.Event()
     first, second, third = (((("record_effect", {"effect": effect}),)) for effect in ("a", "b", "c"))
     harness.model.script(
@@ -79,7 +79,7 @@ async def test_a_run_outlives_a_killed_worker_and_each_tool_is_called_once(harne
     assert harness.ledger.effects == ["a", "b", "c"]
 
 
-async def test_a_worker_told_to_stop_finishes_its_tool_and_ends_with_code_0(harness: Harness):
+async def test_a_worker_finishes_its_tool_call_on_sigterm_and_exits_with_code_0(harness: Harness):
     gate = harness.ledger.gates["slow"] = threading.Event()
     harness.model.script("Record.", calls("record_effect", effect="slow"), says("Recorded."))
     with worker_process(harness.folder, harness.env()) as worker:
@@ -97,7 +97,7 @@ async def test_a_worker_told_to_stop_finishes_its_tool_and_ends_with_code_0(harn
     assert harness.ledger.effects == ["slow"]
 
 
-async def test_a_tool_that_outlasts_the_drain_is_given_to_another_worker(harness: Harness):
+async def test_a_tool_call_longer_than_the_drain_timeout_is_retried_on_another_worker(harness: Harness):
     harness.ledger.gates["stuck"] = threading.Event()
     harness.model.script("Record.", calls("record_effect", effect="stuck"), says("Recorded."))
     with worker_process(harness.folder, harness.env(DURAFLEET_DRAIN_TIMEOUT_SECONDS="0.5")) as worker:
@@ -113,7 +113,7 @@ async def test_a_tool_that_outlasts_the_drain_is_given_to_another_worker(harness
     assert harness.ledger.effects == ["stuck", "stuck"]
 
 
-async def test_a_worker_waits_for_temporal_to_come_up(harness: Harness):
+async def test_a_worker_waits_until_temporal_is_reachable(harness: Harness):
     port = free_port()
     harness.address = f"127.0.0.1:{port}"
     with worker_process(harness.folder, harness.env(DURAFLEET_LOG_FORMAT="plain")) as worker:
@@ -128,7 +128,7 @@ async def test_a_worker_waits_for_temporal_to_come_up(harness: Harness):
             assert await worker.exit_code() == 0
 
 
-async def test_a_worker_that_waits_for_temporal_stops_at_once(harness: Harness):
+async def test_a_worker_that_waits_for_temporal_exits_at_once_on_sigterm(harness: Harness):
     harness.address = f"127.0.0.1:{free_port()}"
     with worker_process(harness.folder, harness.env()) as worker:
         await until(lambda: "cannot be reached" in worker.output(), what="the worker waits")
@@ -144,7 +144,7 @@ async def test_a_worker_that_waits_for_temporal_stops_at_once(harness: Harness):
         ({"DURAFLEET_AGENTS_FILE": "/nonexistent/agents.json"}, "The agents file /nonexistent/agents.json cannot be"),
     ],
 )
-async def test_a_wrong_configuration_ends_with_code_2_and_one_line(
+async def test_a_worker_with_an_invalid_configuration_exits_with_code_2_and_one_line(
     harness: Harness, change: dict[str, str], words: str
 ):
     with worker_process(harness.folder, harness.env() | change) as worker:
@@ -154,7 +154,7 @@ async def test_a_wrong_configuration_ends_with_code_2_and_one_line(
     assert words in lines[0]
 
 
-async def test_the_example_of_a_worker_of_ones_own(harness: Harness):
+async def test_the_bring_your_own_worker_example_runs_its_workflow(harness: Harness):
     command = [str(ROOT / "examples" / "byo-worker" / "worker.py")]
     with worker_process(harness.folder, harness.env(), command=command) as worker:
         client = await Client.connect(harness.address)

@@ -17,7 +17,7 @@ def calls(*signatures: str) -> list[Call]:
     ]
 
 
-def test_each_call_has_two_crash_points():
+def test_each_call_has_a_crash_point_before_and_after_it():
     assert list(crash_points(calls("PATCH agentruns", "POST events"))) == [
         "crash before PATCH agentruns #1",
         "crash after PATCH agentruns #1",
@@ -26,11 +26,11 @@ def test_each_call_has_two_crash_points():
     ]
 
 
-def test_every_call_with_an_effect_counts_however_often_it_comes():
+def test_every_repetition_of_a_mutating_call_has_crash_points():
     assert len(crash_points(calls(*["PATCH agentruns"] * 5))) == 10
 
 
-def test_reads_that_go_on_while_nothing_changes_count_twice():
+def test_only_the_first_two_of_repeated_reads_without_a_change_have_crash_points():
     found = list(crash_points(calls(*["LIST pods"] * 5, "PATCH agentruns", *["LIST pods"] * 3)))
     assert [each for each in found if "before LIST" in each] == [
         f"crash before LIST pods #{number}" for number in (1, 2, 6, 7)
@@ -50,7 +50,7 @@ def test_reads_that_go_on_while_nothing_changes_count_twice():
         ("GET", "/apis/durafleet.dev/v1alpha1", {}, "GET /apis/durafleet.dev/v1alpha1"),
     ],
 )
-def test_a_request_is_known_by_verb_and_resource_not_by_names(
+def test_a_request_is_identified_by_verb_and_resource_and_not_by_names(
     method: str, path: str, query: dict[str, str], signature: str
 ):
     assert signature_of(method, path, query) == signature
