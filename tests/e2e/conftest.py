@@ -1,4 +1,4 @@
-"""The whole thing: a real cluster, the charts installed by Helm from images built here, real pods."""
+"""Fixtures of the end-to-end tests: a real cluster with pods, and the charts installed by Helm with local images."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _PREFIX = "e2e-"
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A cluster of this session's own, with Durafleet installed."""
+    """A cluster for this session, with Durafleet installed."""
     for name in all_clusters():
         pid = name.removeprefix(_PREFIX)
         if name.startswith(_PREFIX) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
@@ -33,10 +33,10 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def site(cluster: Cluster) -> Iterator[Site]:
-    """A fresh namespace."""
-    fresh = Site.create(cluster)
-    yield fresh
-    fresh.remove()
+    """A new namespace."""
+    created = Site.create(cluster)
+    yield created
+    created.remove()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Whatever dies in the middle of a run, the run ends well and nothing is done twice."""
+"""A component fails during a run: the run completes, and nothing is done twice."""
 
 from dev.cluster import Cluster
 from dev.install import SYSTEM
@@ -10,7 +10,7 @@ def effect(name: str) -> dict[str, object]:
     return {"tools": [{"name": "record_effect", "args": {"effect": name}}]}
 
 
-def fleet_with_a_ledger(site: Site, book: Ledger, image: str, **spec: object) -> None:
+def create_worker_with_ledger(site: Site, book: Ledger, image: str, **spec: object) -> None:
     site.worker(
         image=image,
         agent={"tools": [{"python": "tools:record_effect"}]},
@@ -19,18 +19,22 @@ def fleet_with_a_ledger(site: Site, book: Ledger, image: str, **spec: object) ->
     )
 
 
-def thinking(site: Site, run: str) -> bool:
-    """Whether the model is being asked right now, and nothing else is pending."""
+def model_is_called(site: Site, run: str) -> bool:
+    """Return whether a model call is the only pending activity."""
     pending = site.workflow(run).get("pendingActivities") or []
     return [activity["activityType"]["name"].rsplit("__", 1)[-1] for activity in pending] == ["model_request"]
 
 
-async def test_a_worker_pod_killed_in_the_middle_repeats_no_tool(site: Site, cluster: Cluster, tools_image: str):
+async def test_a_run_repeats_no_tool_call_after_its_worker_pod_is_killed(
+    site: Site, cluster: Cluster, tools_image: str
+):
     with ledger(cluster.host_address) as book:
-        fleet_with_a_ledger(site, book, tools_image)
+        create_worker_with_ledger(site, book, tools_image)
         slow = {**effect("c"), "sleep": 3}
         site.run("killed", script(effect("a"), effect("b"), slow, effect("d"), {"text": "all four"}))
-        await site.until(lambda: book.effects == ["a", "b"] and thinking(site, "killed"), "two effects are there")
+        await site.until(
+            lambda: book.effects == ["a", "b"] and model_is_called(site, "killed"), "two effects are recorded"
+        )
         site.kubectl("delete", "pods", "-l", "durafleet.dev/worker=fleet", "--grace-period=0", "--force")
         status = await site.until_state("killed", "Completed")
     assert book.effects == ["a", "b", "c", "d"]
@@ -38,7 +42,7 @@ async def test_a_worker_pod_killed_in_the_middle_repeats_no_tool(site: Site, clu
     assert site.executions("killed") == 1
 
 
-async def test_an_operator_deleted_between_start_and_status_starts_nothing_twice(site: Site, cluster: Cluster):
+async def test_a_run_has_one_execution_after_all_operator_pods_are_killed(site: Site, cluster: Cluster):
     site.worker()
     await site.until_condition("agentworker", "fleet", "Ready", "Available")
     site.run("orphan", script({"text": "still here", "sleep": 2}))
@@ -46,10 +50,12 @@ async def test_an_operator_deleted_between_start_and_status_starts_nothing_twice
     status = await site.until_state("orphan", "Completed")
     assert status["result"]["preview"] == "still here"
     assert site.executions("orphan") == 1
-    await site.until(lambda: not site.get("agentrun", "orphan")["metadata"].get("finalizers"), "the finalizer is gone")
+    await site.until(
+        lambda: not site.get("agentrun", "orphan")["metadata"].get("finalizers"), "the finalizer is removed"
+    )
 
 
-async def test_a_leader_deleted_at_once_is_replaced_by_its_standby(site: Site, cluster: Cluster):
+async def test_a_killed_leader_is_replaced_by_its_standby(site: Site, cluster: Cluster):
     site.worker()
     await site.until_condition("agentworker", "fleet", "Ready", "Available")
     cluster.kubectl("-n", SYSTEM, "rollout", "status", "deployment/durafleet", "--timeout=90s")
@@ -66,15 +72,15 @@ async def test_a_leader_deleted_at_once_is_replaced_by_its_standby(site: Site, c
 
 
 def holder(cluster: Cluster) -> str:
-    """Return who leads, as the Lease says."""
+    """Return the holder of the Lease."""
     return cluster.kubectl("-n", SYSTEM, "get", "lease", "durafleet", "-o", "jsonpath={.spec.holderIdentity}")
 
 
-async def test_temporal_restarted_in_the_middle_loses_nothing(site: Site, cluster: Cluster):
+async def test_a_run_completes_once_after_temporal_is_killed_and_restarted(site: Site, cluster: Cluster):
     site.worker()
     site.run("through", script({"text": "survived", "sleep": 4}))
     await site.until_state("through", "Running")
-    await site.until(lambda: thinking(site, "through"), "the model is being asked")
+    await site.until(lambda: model_is_called(site, "through"), "the model is called")
     cluster.temporal.kill()
     cluster.temporal.start()
     status = await site.until_state("through", "Completed")
@@ -82,9 +88,9 @@ async def test_temporal_restarted_in_the_middle_loses_nothing(site: Site, cluste
     assert site.executions("through") == 1
 
 
-async def test_a_failed_run_that_is_retried_repeats_no_tool(site: Site, cluster: Cluster, tools_image: str):
+async def test_a_retry_of_a_failed_run_repeats_no_successful_tool_call(site: Site, cluster: Cluster, tools_image: str):
     with ledger(cluster.host_address) as book:
-        fleet_with_a_ledger(site, book, tools_image, retry={"maximumAttempts": 1})
+        create_worker_with_ledger(site, book, tools_image, retry={"maximumAttempts": 1})
         site.run("again", script(effect("a"), {**effect("b"), "status": [500]}, {"text": "both"}))
         status = await site.until_state("again", "WorkflowFailed")
         assert status["failure"]["type"] == "ModelUnavailable"
@@ -95,11 +101,13 @@ async def test_a_failed_run_that_is_retried_repeats_no_tool(site: Site, cluster:
     assert [attempt["state"] for attempt in status["attempts"]] == ["WorkflowFailed"]
 
 
-async def test_a_suspended_agent_stands_still_and_goes_on_where_it_was(site: Site, cluster: Cluster, tools_image: str):
+async def test_a_suspended_run_takes_no_further_step_until_it_is_resumed(
+    site: Site, cluster: Cluster, tools_image: str
+):
     with ledger(cluster.host_address) as book:
-        fleet_with_a_ledger(site, book, tools_image)
+        create_worker_with_ledger(site, book, tools_image)
         site.run("held", script(effect("a"), {**effect("b"), "sleep": 3}, {"text": "both"}))
-        await site.until(lambda: book.effects == ["a"] and thinking(site, "held"), "one effect is there")
+        await site.until(lambda: book.effects == ["a"] and model_is_called(site, "held"), "one effect is recorded")
         site.kubectl("patch", "agentrun", "held", "--type=merge", "-p", '{"spec":{"suspend":true}}')
         await site.until_state("held", "Suspended")
         assert book.effects == ["a"]

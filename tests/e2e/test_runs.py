@@ -1,4 +1,4 @@
-"""The ways a run can go, on a whole cluster."""
+"""AgentRuns on a whole cluster: completion, failures, controls and invalid objects."""
 
 import json
 
@@ -10,7 +10,7 @@ from tests.support.site import Site, script
 SLOW = script({"text": "late", "sleep": 60})
 
 
-async def test_a_run_applied_before_its_worker_waits_and_then_goes(site: Site):
+async def test_a_run_created_before_its_worker_waits_and_then_completes(site: Site):
     site.run("early", script({"text": "done"}))
     message = await site.until_condition("agentrun", "early", "Reconciling", "WorkerNotFound")
     assert "'fleet'" in message
@@ -18,7 +18,7 @@ async def test_a_run_applied_before_its_worker_waits_and_then_goes(site: Site):
     await site.until_state("early", "Completed")
 
 
-async def test_a_run_that_takes_too_long_times_out(site: Site):
+async def test_a_run_that_exceeds_its_workflow_timeout_times_out_and_names_the_field(site: Site):
     site.worker(timeouts={"workflow": "4s", "activity": "3s", "heartbeat": "1s"})
     site.run("slow", SLOW)
     status = await site.until_state("slow", "TimedOut")
@@ -26,7 +26,7 @@ async def test_a_run_that_takes_too_long_times_out(site: Site):
     assert status["failure"]["type"]
 
 
-async def test_a_run_cancelled_in_its_spec_is_cancelled_and_ready(site: Site):
+async def test_a_run_with_stop_cancel_is_cancelled_and_ready(site: Site):
     site.worker()
     site.run("unwanted", SLOW)
     await site.until(lambda: bool(site.status("unwanted").get("workflow")), "the workflow has started")
@@ -35,7 +35,7 @@ async def test_a_run_cancelled_in_its_spec_is_cancelled_and_ready(site: Site):
     assert site.condition("agentrun", "unwanted", "Ready")["status"] == "True"
 
 
-async def test_a_run_terminated_by_temporals_cli_says_by_whom(site: Site):
+async def test_a_run_terminated_with_the_temporal_cli_reports_the_reason(site: Site):
     site.worker()
     site.run("ended", SLOW)
     await site.until(lambda: bool(site.status("ended").get("workflow")), "the workflow has started")
@@ -45,7 +45,7 @@ async def test_a_run_terminated_by_temporals_cli_says_by_whom(site: Site):
     assert "enough of it" in status["failure"]["message"]
 
 
-async def test_deleting_a_running_run_ends_its_workflow(site: Site):
+async def test_deleting_a_running_run_cancels_its_workflow(site: Site):
     site.worker()
     site.run("deleted", SLOW)
     await site.until(lambda: bool(site.status("deleted").get("workflow")), "the workflow has started")
@@ -55,7 +55,7 @@ async def test_deleting_a_running_run_ends_its_workflow(site: Site):
     assert described["workflowExecutionInfo"]["status"] == "WORKFLOW_EXECUTION_STATUS_CANCELED"
 
 
-async def test_what_temporal_is_told_are_the_documented_defaults(site: Site):
+async def test_a_worker_without_timeouts_gives_temporal_the_documented_defaults(site: Site):
     site.apply(
         "AgentWorker",
         "fleet",
@@ -69,7 +69,7 @@ async def test_what_temporal_is_told_are_the_documented_defaults(site: Site):
     assert timeouts_in_history(site, "defaults") == ("3600s", "300s", "30s")
 
 
-async def test_what_the_worker_says_overrides_the_defaults(site: Site):
+async def test_the_timeouts_of_the_worker_override_the_defaults(site: Site):
     site.worker(timeouts={"workflow": "10m", "activity": "45s", "heartbeat": "7s"})
     site.run("own", script({"text": "done"}))
     await site.until_state("own", "Completed")
@@ -85,14 +85,14 @@ def timeouts_in_history(site: Site, run: str) -> tuple[str, str, str]:
     return started["workflowExecutionTimeout"], scheduled["startToCloseTimeout"], scheduled["heartbeatTimeout"]
 
 
-async def test_an_error_of_the_model_service_is_retried_and_then_forgotten(site: Site):
+async def test_a_run_completes_after_transient_errors_of_the_model_service(site: Site):
     site.worker()
     site.run("bumpy", script({"text": "done", "status": [500, 429]}))
     status = await site.until_state("bumpy", "Completed")
     assert status["result"]["preview"] == "done"
 
 
-async def test_a_wrong_key_ends_the_run_at_once_and_names_the_variable(site: Site):
+async def test_an_invalid_model_key_fails_the_run_without_retry_and_names_the_variable(site: Site):
     site.secret("model-key", OPENAI_API_KEY="bad-key")
     site.worker()
     site.run("locked-out", script({"text": "never"}))
@@ -102,7 +102,7 @@ async def test_a_wrong_key_ends_the_run_at_once_and_names_the_variable(site: Sit
     assert "OPENAI_API_KEY" in status["failure"]["message"]
 
 
-async def test_a_wrong_model_address_ends_the_run_and_names_the_address(site: Site):
+async def test_an_unreachable_model_fails_the_run_and_names_the_base_url(site: Site):
     site.worker(
         agent={"baseURL": "http://nowhere.models:8080/v1"},
         retry={"maximumAttempts": 2, "initialInterval": "100ms"},
@@ -119,13 +119,13 @@ async def test_a_missing_image_stalls_the_worker_and_names_the_image(site: Site)
     assert "localhost/no-such-image:1" in message
 
 
-async def test_a_missing_tool_module_is_told_in_the_workers_condition(site: Site):
+async def test_a_missing_tool_module_stalls_the_worker_and_names_the_module(site: Site):
     site.worker(agent={"tools": [{"python": "nowhere:tool"}]})
     message = await site.until_condition("agentworker", "fleet", "Stalled", "CrashLoop", within=120)
     assert "nowhere" in message
 
 
-async def test_a_missing_connection_is_told_in_worker_and_run(site: Site):
+async def test_a_missing_connection_is_reported_in_the_worker_and_in_the_run(site: Site):
     site.worker(connectionRef={"name": "main"})
     site.run("waiting", script({"text": "done"}))
     for kind, name in (("agentworker", "fleet"), ("agentrun", "waiting")):
@@ -135,7 +135,7 @@ async def test_a_missing_connection_is_told_in_worker_and_run(site: Site):
     await site.until_state("waiting", "Completed")
 
 
-async def test_an_unknown_agent_is_told_with_the_known_ones(site: Site):
+async def test_a_run_of_an_unknown_agent_lists_the_known_agents(site: Site):
     site.worker()
     site.run("who", "hello", agent="somebody")
     message = await site.until_condition("agentrun", "who", "Reconciling", "AgentNotFound")
@@ -143,7 +143,7 @@ async def test_an_unknown_agent_is_told_with_the_known_ones(site: Site):
     assert "agent" in message
 
 
-async def test_a_run_takes_its_input_from_a_config_map_and_goes_when_its_time_is_up(site: Site):
+async def test_a_run_takes_its_input_from_a_config_map_and_is_deleted_after_its_time_to_live(site: Site):
     site.worker()
     site.kubectl("create", "configmap", "prompts", f"--from-literal=weekly={script({'text': 'done'})}")
     source = {"configMapKeyRef": {"name": "prompts", "key": "weekly"}}
@@ -154,7 +154,7 @@ async def test_a_run_takes_its_input_from_a_config_map_and_goes_when_its_time_is
 
 
 @pytest.mark.parametrize("prompt", ["", None])
-async def test_an_empty_input_is_refused_at_admission(site: Site, prompt: str | None):
+async def test_a_run_with_an_empty_input_is_rejected_at_admission(site: Site, prompt: str | None):
     site.worker()
     with pytest.raises(ClusterError, match=r"spec\.input"):
         site.run("silent", prompt)  # type: ignore[arg-type]

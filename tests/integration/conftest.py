@@ -1,4 +1,4 @@
-"""Fixtures of the tests against real servers."""
+"""Fixtures of the tests on real servers."""
 
 import pytest
 
@@ -10,15 +10,15 @@ __all__ = ["control_plane", "namespace", "pytest_terminal_summary", "servers", "
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what tests have counted: how much a sweep covered is part of its result."""
-    counted = [
+    """Print the figures that tests record, such as the number of crash points."""
+    reports_with_figures = [
         report
         for reports in terminalreporter.stats.values()
         for report in reports
         if isinstance(report, pytest.TestReport) and report.when == "call" and report.user_properties
     ]
-    if counted:
-        terminalreporter.section("counted")
-    for report in counted:
-        facts = ", ".join(f"{name}: {value}" for name, value in report.user_properties)
-        terminalreporter.write_line(f"{report.nodeid}: {facts} ({report.duration:.0f} s)")
+    if reports_with_figures:
+        terminalreporter.section("recorded figures")
+    for report in reports_with_figures:
+        figures = ", ".join(f"{name}: {value}" for name, value in report.user_properties)
+        terminalreporter.write_line(f"{report.nodeid}: {figures} ({report.duration:.0f} s)")

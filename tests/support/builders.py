@@ -1,4 +1,4 @@
-"""Objects with good defaults, for tests that care about one thing at a time."""
+"""Builders of objects with defaults, so that a test sets only the fields that it is about."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ TARGET = Target("default", None, "temporal:7233", "default")
 
 
 def a_run(**changes: Any) -> Run:
-    """An AgentRun of agent `greeter` on worker `support`; `spec` fields and object fields can be changed."""
+    """An AgentRun of agent `greeter` on worker `support`; arguments override `spec` fields and object fields."""
     spec = {"workerRef": {"name": "support"}, "agent": "greeter", "input": "hello", **changes.pop("spec", {})}
     values: dict[str, Any] = {
         "namespace": "default",
@@ -34,7 +34,7 @@ def a_run(**changes: Any) -> Run:
 
 
 def held(run: Run) -> Run:
-    """The same run with our finalizer."""
+    """The same run with the operator's finalizer."""
     return replace(run, finalizers=(FINALIZER,))
 
 

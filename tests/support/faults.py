@@ -1,8 +1,9 @@
-"""What can go wrong between an operator and its servers, call by call.
+"""Faults between an operator and its servers, injected call by call.
 
-Two proxies (`kube_proxy`, `grpc_proxy`) stand between them. They tell a `Script` of every call, before the
-server has heard of it and again once the server has answered, and do what the script says. A call is known
-by its signature, in which the names of objects are left out, and by how many of that signature there were.
+Two proxies (`kube_proxy`, `grpc_proxy`) stand between the operator and the servers. They report every call to a
+`Script` twice: before they pass the request on, and after the server has responded. Then they do what the script
+returns. A call is identified by its signature, which omits object names, and by its number among the calls with
+the same signature.
 """
 
 import asyncio
@@ -22,9 +23,9 @@ class Server(StrEnum):
 
 class Moment(StrEnum):
     BEFORE = "before"
-    """The server has not heard of the call."""
+    """The server has not received the call."""
     AFTER = "after"
-    """The server has answered; the operator has not heard the answer."""
+    """The server has responded; the operator has not received the response."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,14 @@ class Call:
 
     Attributes:
         signature: such as "PATCH agentruns/status" or "StartWorkflowExecution".
-        occurrence: the n-th of this signature since the script began; 0 before it began.
-        effect: whether it changes anything on the server.
+        occurrence: number among the calls with this signature since the script started; 0 before it started.
+        mutating: whether the call changes anything on the server.
     """
 
     server: Server
     signature: str
     occurrence: int = field(default=1, kw_only=True)
-    effect: bool = field(default=False, kw_only=True, compare=False)
+    mutating: bool = field(default=False, kw_only=True, compare=False)
 
     def __str__(self) -> str:
         return f"{self.signature} #{self.occurrence}"
@@ -48,12 +49,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer in place of the server's.
+    """A response that replaces the server's.
 
     Attributes:
         status: an HTTP status for the API server, a gRPC status for Temporal.
-        body: what the API server answers with; its usual Status object unless given.
-        text: what something that is not the API server answers with.
+        body: the body of the API server's response; its usual Status object unless given.
+        text: the body of a response that does not come from the API server.
     """
 
     status: int | grpc.StatusCode
@@ -64,75 +65,75 @@ class Reply:
 
 @dataclass(frozen=True)
 class Drop:
-    """No answer: the connection is reset (for Temporal, as gRPC tells it: UNAVAILABLE)."""
+    """No response: the connection is reset (for Temporal, gRPC reports this as UNAVAILABLE)."""
 
 
 Fault = Reply | Drop
-Deed = Callable[[Call], Awaitable[Fault | None]]
-"""What is done at a call; returns what the operator sees instead of the answer, None for the answer."""
+FaultAction = Callable[[Call], Awaitable[Fault | None]]
+"""Runs at a call; returns what the operator receives in place of the response, None for the real response."""
 
 
-def instead(fault: Fault) -> Deed:
-    """Put a fault in the answer's place."""
+def respond_with(fault: Fault) -> FaultAction:
+    """Replace the response with a fault."""
 
-    async def deed(_: Call) -> Fault:
+    async def action(_: Call) -> Fault:
         return fault
 
-    return deed
+    return action
 
 
-def delay(seconds: float) -> Deed:
-    """Let the operator wait."""
+def delay(seconds: float) -> FaultAction:
+    """Delay the response."""
 
-    async def deed(_: Call) -> None:
+    async def action(_: Call) -> None:
         await asyncio.sleep(seconds)
 
-    return deed
+    return action
 
 
-def silence() -> Deed:
-    """Never answer; whoever asked gives up at some time."""
+def never_respond() -> FaultAction:
+    """Never respond, so that the operator runs into its own timeout."""
 
-    async def deed(_: Call) -> None:
+    async def action(_: Call) -> None:
         await asyncio.Event().wait()
 
-    return deed
+    return action
 
 
 @dataclass
 class Rule:
-    """What to do at calls of a kind.
+    """An action for the calls that match.
 
     Attributes:
-        calls: the signature of the calls that are meant, or the server of which all are.
-        occurrence: the one call of the signature that is meant; None for each.
-        times: how often it may still be done; None for ever.
-        done: how often it was.
+        calls: the signature of the matching calls, or a server to match all of its calls.
+        occurrence: matches only this call of the signature; None for each call.
+        times: how often the action may run; None for no limit.
+        applied: how often the action has run.
     """
 
     calls: str | Server
     moment: Moment
-    deed: Deed
+    action: FaultAction
     occurrence: int | None = None
     times: int | None = 1
-    done: int = 0
+    applied: int = 0
 
     def applies(self, call: Call, moment: Moment) -> bool:
-        meant = self.calls in (call.signature, call.server) and self.occurrence in (None, call.occurrence)
-        return meant and moment is self.moment and call.occurrence > 0 and self.times != self.done
+        matches = self.calls in (call.signature, call.server) and self.occurrence in (None, call.occurrence)
+        return matches and moment is self.moment and call.occurrence > 0 and self.times != self.applied
 
     def stop(self) -> None:
-        """Apply no more."""
-        self.times = self.done
+        """Match no further calls."""
+        self.times = self.applied
 
 
 class Script:
-    """All calls of an operator and its successors, in order, and what is done at them.
+    """All calls of an operator and its successors, in order, and the faults to inject.
 
     Attributes:
-        calls: since `begin`.
-        answered: how often a server has answered the present operator, by signature; also before `begin`.
-        streams: the watches that are open, and what resets each.
+        calls: the calls since `start`.
+        answered: number of responses to the current operator by signature; includes those before `start`.
+        streams: the open watches, each with a function that resets it.
     """
 
     def __init__(self) -> None:
@@ -140,50 +141,50 @@ class Script:
         self.answered: Counter[str] = Counter()
         self.streams: list[tuple[Call, Callable[[], None]]] = []
         self._rules: list[Rule] = []
-        self._begun = False
+        self._started = False
 
-    def begin(self) -> None:
-        """Count calls and apply rules from here on."""
-        self._begun = True
+    def start(self) -> None:
+        """Start to count calls and to apply rules."""
+        self._started = True
 
     def at(
         self,
         calls: str | Server,
         moment: Moment,
-        deed: Deed,
+        action: FaultAction,
         *,
         occurrence: int | None = None,
         times: int | None = 1,
     ) -> Rule:
-        """Do something at calls; of several rules that apply the first one counts."""
-        rule = Rule(calls, moment, deed, occurrence, times)
+        """Add a rule; if several rules match a call, the first one applies."""
+        rule = Rule(calls, moment, action, occurrence, times)
         self._rules.append(rule)
         return rule
 
-    def cut(self, signature: str) -> None:
-        """Reset the connections of the open watches of a signature."""
+    def reset_watches(self, signature: str) -> None:
+        """Reset the connections of the open watches with a signature."""
         for call, end in list(self.streams):
             if call.signature == signature:
                 end()
 
     def count(self, signature: str) -> int:
-        """Return how many calls of a signature there were."""
+        """Return the number of calls with a signature."""
         return sum(call.signature == signature for call in self.calls)
 
-    def note(self, server: Server, signature: str, *, effect: bool) -> Call:
-        """Take in a call; for the proxies."""
-        occurrence = self.count(signature) + 1 if self._begun else 0
-        call = Call(server, signature, occurrence=occurrence, effect=effect)
-        if self._begun:
+    def record(self, server: Server, signature: str, *, mutating: bool) -> Call:
+        """Record a call; for the proxies."""
+        occurrence = self.count(signature) + 1 if self._started else 0
+        call = Call(server, signature, occurrence=occurrence, mutating=mutating)
+        if self._started:
             self.calls.append(call)
         return call
 
-    async def play(self, call: Call, moment: Moment) -> Fault | None:
-        """Do what is to be done at this moment of a call; for the proxies."""
+    async def apply(self, call: Call, moment: Moment) -> Fault | None:
+        """Run the first rule that matches this moment of a call; for the proxies."""
         if moment is Moment.AFTER:
             self.answered[call.signature] += 1
         rule = next((rule for rule in self._rules if rule.applies(call, moment)), None)
         if rule is None:
             return None
-        rule.done += 1
-        return await rule.deed(call)
+        rule.applied += 1
+        return await rule.action(call)

@@ -1,6 +1,6 @@
-"""The recipes of docs/gitops.md, and what deployment tools make of an object by them.
+"""The recipes of docs/gitops.md, and the status that deployment tools derive from an object with these recipes.
 
-The page is what is tested: its code blocks are run as they stand, by the programs they are meant for.
+The page itself is tested: its code blocks run unchanged, in the programs they are written for.
 """
 
 import json
@@ -28,7 +28,7 @@ def blocks(language: str) -> list[str]:
 
 
 def files() -> dict[str, str]:
-    """Return the blocks that begin with the path of a file, by path."""
+    """Return the blocks that start with the path of a file, by path."""
     found = [(_FILE.match(text), text) for _, text in _BLOCK.findall(PAGE.read_text())]
     return {match[1]: text[match.end() :] for match, text in found if match}
 
@@ -40,20 +40,20 @@ def manifests() -> Iterator[dict[str, Any]]:
             yield from yaml.safe_load_all(text)
 
 
-def script(words: str) -> str:
-    """Return the one shell block that holds these words."""
-    (found,) = (text for text in blocks("sh") if words in text)
+def script(content: str) -> str:
+    """Return the one shell block that contains this text."""
+    (found,) = (text for text in blocks("sh") if content in text)
     return found
 
 
 def argo_settings() -> dict[str, str]:
-    """Return what the page puts into Argo CD's ConfigMap."""
+    """Return the page's data for Argo CD's ConfigMap."""
     (found,) = (each for each in manifests() if each["metadata"].get("name") == "argocd-cm")
     return dict(found["data"])
 
 
 def health_script(kind: str) -> str:
-    """Return Argo CD's health.lua for a kind of ours."""
+    """Return Argo CD's health.lua for a Durafleet kind."""
     return argo_settings()[f"resource.customizations.health.durafleet.dev_{kind}"]
 
 
@@ -73,21 +73,21 @@ def _actions() -> dict[str, Any]:
 
 
 def flux_check(kind: str) -> dict[str, Any] | None:
-    """Return the page's Flux health check for a kind; None if kstatus is all there is."""
+    """Return the page's Flux health check for a kind; None if Flux uses kstatus only."""
     kustomizations = [each for each in manifests() if each["kind"] == "Kustomization"]
     checks = [check for each in kustomizations for check in each["spec"].get("healthCheckExprs", ())]
     return next((check for check in checks if check["kind"] == kind), None)
 
 
 @dataclass(frozen=True)
-class Readings:
-    """What each tool says of an object.
+class ToolStatuses:
+    """The status of an object in each tool.
 
     Attributes:
-        kstatus: Flux and Helm 4, which know no recipe.
+        kstatus: Flux and Helm 4, without a recipe.
         argo: Argo CD, with the page's health.lua.
-        strict: Flux, with the page's health check; None where there is none for the kind.
-        message: what Argo CD shows.
+        strict: Flux, with the page's health check; None if the page has none for the kind.
+        message: the message in Argo CD.
     """
 
     kstatus: str
@@ -96,32 +96,32 @@ class Readings:
     message: str
 
 
-def read_as_tools_do(body: dict[str, Any]) -> Readings:
-    """Ask each tool about an object."""
+def tool_statuses(body: dict[str, Any]) -> ToolStatuses:
+    """Return the status of an object in each tool."""
     check = flux_check(body["kind"])
-    answer = ask(body, health=health_script(body["kind"]), flux=check)
-    strict = answer["flux"]["status"] if check else None
-    return Readings(answer["kstatus"]["status"], answer["argo"]["status"], strict, answer["argo"]["message"])
+    response = evaluate(body, health=health_script(body["kind"]), flux=check)
+    strict = response["flux"]["status"] if check else None
+    return ToolStatuses(response["kstatus"]["status"], response["argo"]["status"], strict, response["argo"]["message"])
 
 
-def ask(body: dict[str, Any], **recipes: Any) -> dict[str, Any]:
-    """Put one question to the program `verdict`.
+def evaluate(body: dict[str, Any], **recipes: Any) -> dict[str, Any]:
+    """Evaluate an object with the program `verdict`.
 
     Raises:
         ValueError: a recipe does not run.
     """
     program = ensure(["verdict"])["verdict"]
-    question = json.dumps([{"object": body, **{name: text for name, text in recipes.items() if text is not None}}])
-    done = subprocess.run([str(program)], input=question, capture_output=True, text=True, timeout=60, check=False)
+    request = json.dumps([{"object": body, **{name: text for name, text in recipes.items() if text is not None}}])
+    done = subprocess.run([str(program)], input=request, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise ValueError(done.stderr.strip())
-    (answer,) = json.loads(done.stdout)
-    return dict(answer)
+    (response,) = json.loads(done.stdout)
+    return dict(response)
 
 
 @dataclass(frozen=True)
 class Shell:
-    """A user's shell: one namespace is the current one, and the page's files lie in the current folder."""
+    """A user's shell, with a current namespace and the page's files in the current folder."""
 
     plane: ControlPlane
     namespace: str
@@ -129,7 +129,7 @@ class Shell:
 
     @classmethod
     def open(cls, plane: ControlPlane, namespace: str, folder: Path) -> "Shell":
-        """Write the page's files into a folder, and a kubeconfig for the namespace beside them."""
+        """Write the page's files and a kubeconfig for the namespace into a folder."""
         for name, text in files().items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ class Shell:
         return cls(plane, namespace, folder)
 
     def run(self, command: str) -> "subprocess.CompletedProcess[str]":
-        """Run commands; the first that fails is the last."""
+        """Run commands; stop at the first failure."""
         homes = {f"HELM_{kind}_HOME": str(self.folder / "helm" / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
         env = {**self.plane.env, **homes, "KUBECONFIG": str(self.folder / "kubeconfig")}
         return subprocess.run(
@@ -150,7 +150,7 @@ class Shell:
         )  # fmt: skip
 
     def succeed(self, command: str) -> str:
-        """Run commands that must not fail; return what they print."""
+        """Run commands that must not fail; return their output."""
         done = self.run(command)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout

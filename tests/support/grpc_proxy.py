@@ -1,6 +1,6 @@
-"""A proxy in front of Temporal that a test can break: bytes pass as they are, call by call.
+"""A proxy in front of Temporal in which tests inject faults: it forwards the bytes of each call unchanged.
 
-Only calls with one request and one answer pass, which is all that the operator makes.
+It supports unary calls only; the operator makes no others.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -18,7 +18,7 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 _READS = ("Count", "Describe", "Get", "List", "Poll", "Query")
 _OWN_HEADERS = ("grpc-", "user-agent", "te", "content-type")
-"""Set by each hop itself; passed on, they would be there twice. The details of an error are not among them."""
+"""Set by each hop; forwarded, they would occur twice. The details of an error are forwarded."""
 _DETAILS = "grpc-status-details-bin"
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -28,7 +28,7 @@ _OPTIONS = (
 
 
 def signature_of(method: str, request: bytes) -> str:
-    """Name a call by its method; a long-poll for the close of a workflow has a name of its own."""
+    """Return the method of a call; a long-poll for the close of a workflow has its own name."""
     name = method.rpartition("/")[2]
     if name == "GetWorkflowExecutionHistory":
         poll = GetWorkflowExecutionHistoryRequest.FromString(request).wait_new_event
@@ -37,8 +37,8 @@ def signature_of(method: str, request: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back: the bytes of a message, or a status and its details."""
+class Response:
+    """The server's response: the bytes of a message, or a status and its details."""
 
     message: bytes
     trailing: Metadata = ()
@@ -46,21 +46,23 @@ class Answer:
     details: str = ""
 
 
-Lens = Callable[[str, bytes, bytes], bytes]
-"""Sees a call's signature, request and answer (empty if it is an error); returns what the operator sees of it."""
+ResponseFilter = Callable[[str, bytes, bytes], bytes]
+"""Takes a call's signature, request and response (empty for an error); returns the response for the operator."""
 
 
-def clear(_signature: str, _request: bytes, answer: bytes) -> bytes:
-    """See what there is."""
-    return answer
+def unchanged(_signature: str, _request: bytes, response: bytes) -> bytes:
+    """Return the response unchanged."""
+    return response
 
 
 @asynccontextmanager
-async def grpc_proxy(address: str, script: Script, *, lens: Lens = clear) -> AsyncIterator[str]:
+async def grpc_proxy(
+    address: str, script: Script, *, response_filter: ResponseFilter = unchanged
+) -> AsyncIterator[str]:
     """Run a proxy in front of a gRPC server; yields the proxy's address."""
     async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
         server = grpc.aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers((_Handler(channel, script, lens),))
+        server.add_generic_rpc_handlers((_Handler(channel, script, response_filter),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
@@ -70,10 +72,10 @@ async def grpc_proxy(address: str, script: Script, *, lens: Lens = clear) -> Asy
 
 
 class _Handler(grpc.GenericRpcHandler):
-    def __init__(self, channel: grpc.aio.Channel, script: Script, lens: Lens) -> None:
+    def __init__(self, channel: grpc.aio.Channel, script: Script, response_filter: ResponseFilter) -> None:
         self._channel = channel
         self._script = script
-        self._lens = lens
+        self._filter = response_filter
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         return grpc.unary_unary_rpc_method_handler(self._serve(handler_call_details.method))
@@ -81,35 +83,35 @@ class _Handler(grpc.GenericRpcHandler):
     def _serve(self, method: str) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def serve(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             signature = signature_of(method, request)
-            call = self._script.note(Server.TEMPORAL, signature, effect=not signature.startswith(_READS))
-            await self._play(call, Moment.BEFORE, context)
-            answer = await self._ask(method, request, context)
-            shown = self._lens(signature, request, answer.message)
-            await self._play(call, Moment.AFTER, context)
-            if answer.code is not grpc.StatusCode.OK:
-                await context.abort(answer.code, answer.details, answer.trailing)
-            context.set_trailing_metadata(answer.trailing)
-            return shown
+            call = self._script.record(Server.TEMPORAL, signature, mutating=not signature.startswith(_READS))
+            await self._apply(call, Moment.BEFORE, context)
+            response = await self._forward(method, request, context)
+            filtered = self._filter(signature, request, response.message)
+            await self._apply(call, Moment.AFTER, context)
+            if response.code is not grpc.StatusCode.OK:
+                await context.abort(response.code, response.details, response.trailing)
+            context.set_trailing_metadata(response.trailing)
+            return filtered
 
         return serve
 
-    async def _ask(self, method: str, request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> Answer:
+    async def _forward(self, method: str, request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> Response:
         call = self._channel.unary_unary(method)(
-            request, metadata=_passed_on(context.invocation_metadata() or ()), timeout=context.time_remaining()
+            request, metadata=_forwarded(context.invocation_metadata() or ()), timeout=context.time_remaining()
         )
         try:
-            return Answer(await call, _passed_on(await call.trailing_metadata()))
+            return Response(await call, _forwarded(await call.trailing_metadata()))
         except grpc.aio.AioRpcError as error:
-            return Answer(b"", _passed_on(error.trailing_metadata()), error.code(), error.details() or "")
+            return Response(b"", _forwarded(error.trailing_metadata()), error.code(), error.details() or "")
 
-    async def _play(self, call: Call, moment: Moment, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-        match await self._script.play(call, moment):
+    async def _apply(self, call: Call, moment: Moment, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        match await self._script.apply(call, moment):
             case Reply(status=status):
-                assert isinstance(status, grpc.StatusCode), f"{status} is no answer of Temporal's"
-                await context.abort(status, "as the test's script says")
+                assert isinstance(status, grpc.StatusCode), f"{status} is not a gRPC status"
+                await context.abort(status, "injected by the test")
             case Drop():
-                await context.abort(grpc.StatusCode.UNAVAILABLE, "connection reset, as the test's script says")
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "connection reset, injected by the test")
 
 
-def _passed_on(metadata: Iterable[tuple[str, str | bytes]]) -> Metadata:
+def _forwarded(metadata: Iterable[tuple[str, str | bytes]]) -> Metadata:
     return tuple((key, value) for key, value in metadata if key == _DETAILS or not key.startswith(_OWN_HEADERS))

@@ -1,4 +1,4 @@
-"""A client of the API server for tests with many waits at once: JSON over one pool of connections, no processes."""
+"""An API server client for tests that wait for many conditions at once: one connection pool, no kubectl processes."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ Body = dict[str, Any]
 
 
 class KubeError(Exception):
-    """The API server refused."""
+    """The API server rejected a request."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"HTTP {status}: {message}")
@@ -33,7 +33,7 @@ class KubeApi:
     """An API server.
 
     Attributes:
-        session: has its URL as base, and credentials; the proxies use it too.
+        session: has the base URL and credentials; the proxies use it too.
     """
 
     session: ClientSession
@@ -41,8 +41,8 @@ class KubeApi:
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> Body:
         namespace = body["metadata"].get("namespace")
         path = resource.path(namespace) if namespace else f"/api/v1/{resource.plural}"
-        whole = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-        return await self._request("POST", path, whole)
+        manifest = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        return await self._request("POST", path, manifest)
 
     async def patch(
         self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any], *, sub: str | None = None
@@ -66,10 +66,10 @@ class KubeApi:
         what: str,
         within: float = 30,
     ) -> dict[str, Body]:
-        """Return all objects of a kind in a namespace, by name, as soon as a condition holds of them.
+        """Return all objects of a kind in a namespace, by name, as soon as a condition holds.
 
         Raises:
-            TimeoutError: it never did; the message says what was waited for, and what there was instead.
+            TimeoutError: the condition did not hold in time; the message has the condition and the objects.
         """
         seen: dict[str, Body] = {}
         try:
@@ -79,11 +79,13 @@ class KubeApi:
                         if holds(seen):
                             return dict(seen)
         except TimeoutError:
-            there = json.dumps(list(seen.values()), indent=1)[-3000:]
-            raise TimeoutError(f"waited {within:g} s in vain until {what}; there is {there}") from None
+            current = json.dumps(list(seen.values()), indent=1)[-3000:]
+            raise TimeoutError(
+                f"timed out after {within:g} s waiting until {what}; the objects are {current}"
+            ) from None
 
     async def _states(self, resource: Resource, namespace: str) -> AsyncIterator[dict[str, Body]]:
-        """Yield what there is, again after each change, until the API server ends the watch."""
+        """Yield all objects, and again after each change, until the API server ends the watch."""
         path = resource.path(namespace)
         listing = await self._request("GET", path)
         seen = {item["metadata"]["name"]: item for item in listing["items"]}
@@ -106,10 +108,10 @@ class KubeApi:
     ) -> Body:
         headers = {"Content-Type": content_type, "Accept": "application/json", "Accept-Encoding": "identity"}
         content = None if body is None else json.dumps(body).encode()
-        async with self.session.request(method, path, data=content, headers=headers) as answer:
-            found = json.loads(await answer.read())
-            if answer.status >= 400:
-                raise KubeError(answer.status, found.get("message", ""))
+        async with self.session.request(method, path, data=content, headers=headers) as response:
+            found = json.loads(await response.read())
+            if response.status >= 400:
+                raise KubeError(response.status, found.get("message", ""))
             return dict(found)
 
 
@@ -124,8 +126,8 @@ async def kube_api(kubeconfig: Path) -> AsyncIterator[KubeApi]:
         configuration.host,
         connector=TCPConnector(ssl=credentials, limit=0),
         timeout=ClientTimeout(total=None),
-        auto_decompress=False,  # the proxies pass on what they get
-        read_bufsize=2**20,  # a line of a watch is a whole object
+        auto_decompress=False,  # the proxies forward bodies unchanged
+        read_bufsize=2**20,  # each line of a watch is a whole object
     )
     async with session:
         yield KubeApi(session)

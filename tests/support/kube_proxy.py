@@ -1,4 +1,4 @@
-"""A proxy in front of the API server that a test can break: plain HTTP towards the operator, watches as streams."""
+"""A proxy in front of the API server in which tests inject faults: plain HTTP for the operator, watches as streams."""
 
 import re
 import socket
@@ -15,12 +15,12 @@ _RESOURCE = re.compile(
     r"(?:/api/v1|/apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/(?P<plural>[^/]+)(?:/(?P<name>[^/]+)(?:/(?P<sub>.+))?)?"
 )
 _OWN_HEADERS = {"host", "connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
-"""Set by each hop itself."""
+"""Set by each hop."""
 _REASONS = {403: "Forbidden", 409: "Conflict", 410: "Expired", 429: "TooManyRequests", 500: "InternalError"}
 
 
 def signature_of(method: str, path: str, query: Mapping[str, str]) -> str:
-    """Name a request by verb, resource and subresource; other paths by themselves."""
+    """Return the verb, resource and subresource of a request; for other paths, the method and the path."""
     found = _RESOURCE.fullmatch(path)
     if found is None:
         return f"{method} {path}"
@@ -37,14 +37,14 @@ async def kube_proxy(upstream: ClientSession, script: Script) -> AsyncIterator[s
     """Run a proxy in front of an API server; yields the proxy's URL.
 
     Args:
-        upstream: has the API server's URL as its base, and credentials.
-        script: what to do at which call.
+        upstream: has the API server's base URL and credentials.
+        script: records the calls and injects the faults.
     """
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
-        return await _pass(request, upstream, script)
+        return await _forward(request, upstream, script)
 
-    # Cancelled with its connection: a request of an operator that was killed ends with it.
+    # Cancel a request together with its connection, so that a killed operator's requests end.
     runner = web.ServerRunner(web.Server(serve, handler_cancellation=True, access_log=None), shutdown_timeout=1)
     await runner.setup()
     try:
@@ -55,35 +55,35 @@ async def kube_proxy(upstream: ClientSession, script: Script) -> AsyncIterator[s
         await runner.cleanup()
 
 
-async def _pass(request: web.BaseRequest, upstream: ClientSession, script: Script) -> web.StreamResponse:
+async def _forward(request: web.BaseRequest, upstream: ClientSession, script: Script) -> web.StreamResponse:
     signature = signature_of(request.method, request.path, request.query)
-    call = script.note(Server.KUBERNETES, signature, effect=request.method != "GET")
-    if (fault := await script.play(call, Moment.BEFORE)) is not None:
+    call = script.record(Server.KUBERNETES, signature, mutating=request.method != "GET")
+    if (fault := await script.apply(call, Moment.BEFORE)) is not None:
         return _fault(request, fault)
     async with upstream.request(
         request.method,
         request.rel_url,
-        headers=_passed_on(request.headers),
+        headers=_forwarded(request.headers),
         data=await request.read() or None,
         allow_redirects=False,
-    ) as answer:
+    ) as response:
         stream = signature.startswith("WATCH")
-        content = b"" if stream else await answer.read()
-        if (fault := await script.play(call, Moment.AFTER)) is not None:
+        content = b"" if stream else await response.read()
+        if (fault := await script.apply(call, Moment.AFTER)) is not None:
             return _fault(request, fault)
         if not stream:
-            return web.Response(status=answer.status, headers=_passed_on(answer.headers), body=content)
-        return await _stream(request, answer, call, script)
+            return web.Response(status=response.status, headers=_forwarded(response.headers), body=content)
+        return await _stream(request, response, call, script)
 
 
-async def _stream(request: web.BaseRequest, answer: ClientResponse, call: Call, script: Script) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, headers=_passed_on(answer.headers))
+async def _stream(request: web.BaseRequest, upstream: ClientResponse, call: Call, script: Script) -> web.StreamResponse:
+    response = web.StreamResponse(status=upstream.status, headers=_forwarded(upstream.headers))
     stream = (call, lambda: _reset(request))
     script.streams.append(stream)
     try:
-        with suppress(ConnectionResetError):  # whoever watched is gone
+        with suppress(ConnectionResetError):  # the client has disconnected
             await response.prepare(request)
-            async for chunk in answer.content.iter_any():
+            async for chunk in upstream.content.iter_any():
                 await response.write(chunk)
             await response.write_eof()
     finally:
@@ -91,7 +91,7 @@ async def _stream(request: web.BaseRequest, answer: ClientResponse, call: Call, 
     return response
 
 
-def _passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
+def _forwarded(headers: Mapping[str, str]) -> CIMultiDict[str]:
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in _OWN_HEADERS)
 
 
@@ -104,7 +104,7 @@ def _fault(request: web.BaseRequest, fault: Fault) -> web.StreamResponse:
                 "kind": "Status",
                 "apiVersion": "v1",
                 "status": "Failure",
-                "message": "as the test's script says",
+                "message": "injected by the test",
                 "reason": _REASONS.get(status, ""),
                 "code": status,
             }
@@ -113,12 +113,12 @@ def _fault(request: web.BaseRequest, fault: Fault) -> web.StreamResponse:
             _reset(request)
             return web.Response()
         case _:
-            raise TypeError(f"{fault} is no answer of the API server's")
+            raise TypeError(f"{fault} is not a response of the API server")
 
 
 def _reset(request: web.BaseRequest) -> None:
     transport = request.transport
-    if transport is None:  # whoever asked is gone already
+    if transport is None:  # the client has disconnected
         return
     connection: socket.socket = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST instead of FIN

@@ -1,4 +1,4 @@
-"""Lanes without servers: whom they hand things on to, and what they are reached through."""
+"""Lanes without servers: fakes of their owner and of the connection pool."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -22,7 +22,7 @@ class FakeLink:
 
 @dataclass
 class FakePool:
-    """Links of which some are broken."""
+    """A pool of links, some of which are broken."""
 
     broken: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)

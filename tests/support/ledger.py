@@ -1,4 +1,4 @@
-"""A book of effects outside the system under test: what tools really did, in which order."""
+"""An HTTP server outside the system under test that records the effects of tools, in order."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ class Ledger:
     Attributes:
         url: where tools POST {"effect": ..., "key": ...}.
         entries: effect and idempotency key of every POST so far, repeats included.
-        gates: effects whose response waits until their event is set.
+        gates: an event for each effect whose response waits until the event is set.
     """
 
     url: str
@@ -29,7 +29,7 @@ class Ledger:
 
 @contextmanager
 def ledger(host: str = "127.0.0.1") -> Iterator[Ledger]:
-    """Run a ledger on a free port of an address of this machine."""
+    """Run a ledger on a free port of a local address."""
     server = ThreadingHTTPServer((host, 0), _Handler)
     book = Ledger(url=f"http://{host}:{server.server_port}/effects")
     server.book = book  # type: ignore[attr-defined]
@@ -55,8 +55,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self.send_response(204)
             self.end_headers()
-        except OSError:  # who asked was killed meanwhile
+        except OSError:  # the client was killed
             self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Keep the tests' output to the tests."""
+        """Log nothing."""

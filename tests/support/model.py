@@ -1,7 +1,7 @@
-"""A model that says what a test wrote down, behind the API that real ones have.
+"""A scripted model behind the chat completions API of real models.
 
-A prompt chooses its script. Which step is next follows from the conversation in the request, so a request
-that is sent again, by whichever worker, gets the same step again.
+The prompt selects the script. The conversation in the request determines the step, so a repeated request gets the
+same step from any worker.
 """
 
 import json
@@ -15,16 +15,16 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One answer of the model.
+    """One response of the model.
 
     Attributes:
-        text: what it says.
-        calls: the tools it calls, each with its arguments.
-        answer: the structured answer, for agents with an output schema.
-        statuses: HTTP statuses of the first requests for this step; then it is answered.
-        retry_after: the header sent with them.
-        error: the error in their body.
-        gate: the answer waits until this is set.
+        text: the text of the response.
+        calls: the tool calls, each with its arguments.
+        answer: the structured output, for agents with an output schema.
+        statuses: HTTP error statuses of the first requests for this step; later requests succeed.
+        retry_after: the Retry-After header of the errors.
+        error: the error in the body of the errors.
+        gate: the response waits until this event is set.
     """
 
     text: str | None = None
@@ -62,11 +62,11 @@ class ModelServer:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def script(self, prompt: str, *steps: Step) -> None:
-        """Answer the conversation that begins with `prompt` with these steps; the last one repeats."""
+        """Respond with these steps to the conversation that starts with `prompt`; the last step repeats."""
         self._scripts[prompt] = steps
 
     def asked(self, prompt: str) -> int:
-        """Return how many requests the conversation that begins with `prompt` has made."""
+        """Return the number of requests of the conversation that starts with `prompt`."""
         return sum(_prompt(body) == prompt for body in self.requests)
 
     def answer(self, body: dict[str, Any], key: str) -> tuple[int, dict[str, str], dict[str, Any]]:
@@ -118,11 +118,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
-        except OSError:  # who asked is gone: a killed worker, or an attempt that timed out
+        except OSError:  # the client has disconnected: a killed worker, or an attempt that timed out
             self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Keep the tests' output to the tests."""
+        """Log nothing."""
 
 
 def _prompt(body: dict[str, Any]) -> str:

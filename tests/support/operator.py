@@ -1,6 +1,6 @@
-"""The operator as its pod runs it: a process, with a real API server and a real Temporal.
+"""The operator as a process, as in its pod, with a real API server and a real Temporal server.
 
-No pod ever runs on that API server, so `Fleet` hosts the workers of the runs itself.
+The API server has no nodes and runs no pods, so `Fleet` runs the workers itself.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ API_VERSION = "durafleet.dev/v1alpha1"
 IMAGE = "registry.invalid/worker:1"
 
 
-def impatient(**seconds: float) -> tuple[str, str]:
-    """Return how to start an operator whose deadlines are other ones: what is written late comes at once.
+def with_constants(**constants: float) -> tuple[str, str]:
+    """Return the Python arguments of an operator with other values for constants, such as shorter deadlines.
 
     Args:
-        seconds: by module and constant, below `durafleet`, as in core__grace__REFERENCE_GRACE.
+        constants: values by module below `durafleet` and constant, as in core__grace__REFERENCE_GRACE.
     """
     lines = ["import importlib"]
-    for path, value in seconds.items():
+    for path, value in constants.items():
         module, _, constant = f"durafleet__{path}".rpartition("__")
         lines.append(f"importlib.import_module({module.replace('__', '.')!r}).{constant} = {value}")
     return "-c", "; ".join([*lines, "from durafleet.__main__ import main", "main()"])
@@ -46,7 +46,7 @@ def impatient(**seconds: float) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class OperatorProcess:
-    """A started operator."""
+    """An operator process."""
 
     process: "subprocess.Popen[bytes]"
     port: int
@@ -56,16 +56,16 @@ class OperatorProcess:
         return self.log.read_text(errors="replace")
 
     def probe(self, path: str) -> int:
-        """Return the status of a GET, 0 if nobody answers."""
+        """Return the status of a GET, 0 without a response."""
         return self.ask(path)[0]
 
     def ask(self, path: str) -> tuple[int, str]:
-        """Return the status and the text of a GET, 0 if nobody answers."""
+        """Return the status and the text of a GET, 0 without a response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            response = connection.getresponse()
+            return response.status, response.read().decode()
         except OSError:
             return 0, ""
         finally:
@@ -75,31 +75,31 @@ class OperatorProcess:
         await until(
             lambda: self.process.poll() is not None or self.probe("/readyz") == 200, what="the operator is ready"
         )
-        assert self.process.poll() is None, f"the operator ended early:\n{self.output()[-4000:]}"
+        assert self.process.poll() is None, f"the operator exited early:\n{self.output()[-4000:]}"
 
     def terminate(self) -> None:
-        """Ask it to stop, as the kubelet does."""
+        """Send SIGTERM, as the kubelet does."""
         self.process.send_signal(signal.SIGTERM)
 
     def pause(self) -> None:
-        """Let it stand still, as a frozen machine does."""
+        """Freeze the process."""
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """Take it away in the middle of whatever it does."""
+        """Kill the process, and wait until it has exited."""
         self.process.kill()
         self.process.wait()
 
     async def exit_code(self) -> int:
-        await until(lambda: self.process.poll() is not None, what="the operator has ended")
+        await until(lambda: self.process.poll() is not None, what="the operator has exited")
         return int(self.process.returncode)
 
 
-def environment(plane: ControlPlane, *, temporal: str, namespace: str) -> dict[str, str]:
-    """Return the variables of an operator that watches one namespace."""
+def operator_env(plane: ControlPlane, *, temporal: str, namespace: str) -> dict[str, str]:
+    """Return the environment variables of an operator that watches one namespace."""
     inherited = {name: value for name, value in plane.env.items() if not name.startswith("DURAFLEET_")}
     return inherited | {
         "DURAFLEET_TEMPORAL_ADDRESS": temporal,
@@ -112,7 +112,7 @@ def environment(plane: ControlPlane, *, temporal: str, namespace: str) -> dict[s
 
 @contextmanager
 def operator_process(folder: Path, env: dict[str, str], *, code: Sequence[str] = MODULE) -> Iterator[OperatorProcess]:
-    """Start an operator, with what Python is to run; what is left of it is killed at the end."""
+    """Start an operator with these arguments for Python; kill it at the end."""
     log = folder / "operator.log"
     with log.open("ab") as output:
         process = subprocess.Popen([sys.executable, *code], env=env, stdout=output, stderr=subprocess.STDOUT)
@@ -125,18 +125,20 @@ def operator_process(folder: Path, env: dict[str, str], *, code: Sequence[str] =
 
 @dataclass(frozen=True)
 class Fleet:
-    """A namespace with an operator or several, and what a user does there."""
+    """A namespace with one or several operators, and what a user does in that namespace."""
 
     plane: ControlPlane
     namespace: str
     client: Client
 
     def env(self) -> dict[str, str]:
-        """Return the variables of an operator for this namespace."""
-        return environment(self.plane, temporal=self.client.service_client.config.target_host, namespace=self.namespace)
+        """Return the environment variables of an operator for this namespace."""
+        return operator_env(
+            self.plane, temporal=self.client.service_client.config.target_host, namespace=self.namespace
+        )
 
     def worker(self, name: str = "support") -> Worker:
-        """Return what polls the task queue of an AgentWorker; enter it to run it."""
+        """Return a worker for the task queue of an AgentWorker; enter it to run it."""
         return Worker(
             self.client,
             task_queue=f"{self.namespace}/{name}",
@@ -153,7 +155,7 @@ class Fleet:
         return self.create("AgentWorker", name, {"image": IMAGE, **spec})
 
     def create_run(self, name: str, workflow_type: str | None = None, **spec: Any) -> dict[str, Any]:
-        """Create an AgentRun on AgentWorker `support` unless told otherwise."""
+        """Create an AgentRun, on AgentWorker `support` by default."""
         chosen = {"workflowType": workflow_type} if workflow_type is not None else {}
         return self.create("AgentRun", name, {"workerRef": {"name": "support"}, **chosen, **spec})
 
@@ -165,7 +167,7 @@ class Fleet:
         return self.plane.kubectl("-n", self.namespace, *arguments)
 
     def temporal(self, *arguments: str) -> str:
-        """Run Temporal's CLI as an administrator would; return what it prints."""
+        """Run Temporal's CLI as an administrator would; return its output."""
         env = {**os.environ, "TEMPORAL_ADDRESS": self.client.service_client.config.target_host}
         command = [binary("temporal"), *arguments]
         return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
@@ -174,14 +176,14 @@ class Fleet:
         return self.plane.get(kind, name, namespace=self.namespace)
 
     def find(self, kind: str, name: str) -> dict[str, Any] | None:
-        """Return an object, None if it does not exist."""
+        """Return an object; None if it does not exist."""
         found = self.kubectl("get", kind, name, "--ignore-not-found", "-o", "json")
         return dict(json.loads(found)) if found.strip() else None
 
     async def until(
         self, kind: str, name: str, condition: Callable[[dict[str, Any]], bool], *, what: str
     ) -> dict[str, Any]:
-        """Return the object once it is there and the condition holds."""
+        """Return the object once it exists and the condition holds."""
         seen: dict[str, Any] = {}
 
         def holds() -> bool:
@@ -192,11 +194,11 @@ class Fleet:
         try:
             await until(holds, what=f"{kind} {name} {what}", within=30)
         except TimeoutError as error:
-            raise TimeoutError(f"{error}; it is {json.dumps(seen, indent=1)[-3000:]}") from None
+            raise TimeoutError(f"{error}; the object is {json.dumps(seen, indent=1)[-3000:]}") from None
         return dict(seen)
 
     async def until_state(self, name: str, state: str) -> dict[str, Any]:
-        """Return the AgentRun once its state is this one."""
+        """Return the AgentRun once it has this state."""
         return await self.until("agentrun", name, lambda it: state_of(it) == state, what=f"is {state}")
 
     async def until_reason(self, kind: str, name: str, reason: str) -> dict[str, Any]:
@@ -214,7 +216,7 @@ class Fleet:
         )
 
     async def until_started(self, run: dict[str, Any]) -> WorkflowExecutionDescription:
-        """Return the workflow at the first moment at which Temporal knows it."""
+        """Return the workflow as soon as Temporal has started it."""
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -226,7 +228,7 @@ class Fleet:
 
 
 def condition(body: dict[str, Any], kind: str) -> dict[str, Any]:
-    """Return a condition of an object; empty if it is not there."""
+    """Return a condition of an object; empty if the object does not have it."""
     found = [each for each in body.get("status", {}).get("conditions", ()) if each["type"] == kind]
     return dict(found[0]) if found else {}
 

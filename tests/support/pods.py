@@ -1,4 +1,4 @@
-"""What a kubelet would report of pods, on an API server without nodes: the controllers take it from there."""
+"""Sets the status of pods in place of a kubelet, on an API server without nodes."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +8,7 @@ from tests.support.waiting import until
 
 
 async def set_pods(fleet: Fleet, worker: str, container: dict[str, Any]) -> None:
-    """Report the state of the container in each pod of an AgentWorker, once there are any."""
+    """Set the state of the container in each pod of an AgentWorker, once the pods exist."""
 
     def pods() -> list[str]:
         return fleet.kubectl("get", "pods", "-l", f"durafleet.dev/worker={worker}", "-o", "name").split()
@@ -24,13 +24,13 @@ async def set_pods(fleet: Fleet, worker: str, container: dict[str, Any]) -> None
 
 
 def running() -> dict[str, Any]:
-    """Return the state of a container that is ready."""
+    """Return the state of a ready container."""
     return {"ready": True, "state": {"running": {"startedAt": _now()}}}
 
 
 def waiting(reason: str) -> dict[str, Any]:
-    """Return the state of a container that does not start."""
-    return {"ready": False, "state": {"waiting": {"reason": reason, "message": "as the test has it"}}}
+    """Return the state of a container that cannot start."""
+    return {"ready": False, "state": {"waiting": {"reason": reason, "message": "set by the test"}}}
 
 
 def _now() -> str:

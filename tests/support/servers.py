@@ -1,4 +1,4 @@
-"""The real servers of tests that have many operators, and a worker for all of their workflows."""
+"""The real servers for tests with many operators, and a worker for all their workflows."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from tests.support.cluster import ControlPlane
-from tests.support.errands import errands
 from tests.support.kube_api import KubeApi, kube_api
+from tests.support.scenario_workflows import scenario_worker
 
 
 @dataclass(frozen=True)
 class Servers:
-    """An API server and a Temporal."""
+    """An API server and a Temporal server."""
 
     kube: KubeApi
     temporal: Client
@@ -25,7 +25,7 @@ class Servers:
 
 @pytest_asyncio.fixture(scope="session")
 async def servers(control_plane: ControlPlane, temporal_server: str) -> AsyncIterator[Servers]:
-    """The session's servers; the workflows of `errands` run on them."""
+    """The session's servers, with a worker for the workflows of the scenarios."""
     client = await Client.connect(temporal_server)
-    async with kube_api(control_plane.cluster.kubeconfig) as kube, errands(client):
+    async with kube_api(control_plane.cluster.kubeconfig) as kube, scenario_worker(client):
         yield Servers(kube, client)

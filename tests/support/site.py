@@ -1,4 +1,4 @@
-"""A whole cluster with Durafleet installed by its charts, as a user meets it."""
+"""The namespaces of end-to-end tests: a whole cluster, with Durafleet installed from its charts."""
 
 import json
 import uuid
@@ -14,20 +14,20 @@ MODEL = "http://model.models:8080/v1"
 
 
 def script(*steps: Mapping[str, Any]) -> str:
-    """Return a prompt that tells the model server what to answer, a step each."""
+    """Return a prompt that tells the model server its responses, one per step."""
     return json.dumps({"script": list(steps)})
 
 
 @dataclass(frozen=True)
 class Site:
-    """One namespace of the cluster."""
+    """A namespace of the cluster for one end-to-end test."""
 
     cluster: Cluster
     namespace: str
 
     @classmethod
     def create(cls, cluster: Cluster) -> "Site":
-        """Make a fresh namespace with a Secret that holds a working key for the model."""
+        """Create a namespace with a Secret that has a valid key for the model."""
         site = cls(cluster, f"e2e-{uuid.uuid4().hex[:8]}")
         cluster.kubectl("create", "namespace", site.namespace)
         site.secret("model-key", OPENAI_API_KEY="local")
@@ -68,7 +68,7 @@ class Site:
         return dict(self.get("agentrun", name).get("status", {}))
 
     def condition(self, kind: str, name: str, type_: str) -> dict[str, str]:
-        """Return a condition; one with empty words where there is none."""
+        """Return a condition; one with empty strings if the object does not have it."""
         conditions = self.get(kind, name).get("status", {}).get("conditions", [])
         return next((c for c in conditions if c["type"] == type_), {"status": "", "reason": "", "message": ""})
 
@@ -87,7 +87,7 @@ class Site:
         return self.condition(kind, name, type_)["message"]
 
     async def until(self, done: Callable[[], bool], what: str, *, within: float = 90, run: str | None = None) -> None:
-        """Wait; what the cluster says goes into the error."""
+        """Wait for a condition; the error has the objects of the namespace."""
         try:
             await until(done, what=what, within=within)
         except TimeoutError as error:
@@ -96,7 +96,7 @@ class Site:
             raise TimeoutError(f"{error}\n{seen}\n{status}") from None
 
     def workflow(self, run: str) -> dict[str, Any]:
-        """Return what Temporal's CLI describes of a run's workflow."""
+        """Return a run's workflow as Temporal's CLI describes it."""
         out = self.cluster.temporal.cli("workflow", "describe", "-w", self.status(run)["workflow"]["id"], "-o", "json")
         return dict(json.loads(out))
 
@@ -106,12 +106,12 @@ class Site:
         return list(json.loads(out)["events"])
 
     def executions(self, run: str) -> int:
-        """Count the workflow executions that were ever started for a run."""
+        """Count all workflow executions of a run."""
         prefix = f"agent-run/{self.namespace}/{run}/"
         query = f'WorkflowId STARTS_WITH "{prefix}"'
         out = self.cluster.temporal.cli("workflow", "list", "--query", query, "-o", "json")
         return len(json.loads(out or "[]"))
 
     def remove(self) -> None:
-        """Delete the namespace and all in it, without waiting."""
+        """Delete the namespace with all its objects, without waiting."""
         self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false", check=False)

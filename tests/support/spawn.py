@@ -1,8 +1,8 @@
-"""Operators at the price of a fork, for tests that need hundreds of them.
+"""Starts operators by fork, for tests that need hundreds of them.
 
-Importing the operator takes longer than most lives in these tests. One process imports it and is forked for
-each operator, before there is an event loop, a thread or a connection; the child then runs the real program,
-with an environment, a working directory and an output of its own.
+To import the operator takes longer than most scenarios of these tests. One process imports it and is forked for
+each operator, before it has an event loop, a thread or a connection. The child then runs the real program, with its
+own environment, working directory and output.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 KUBECONFIG = "kubeconfig"
-"""In the operator's working directory: the Kubernetes client reads the variable as it is imported, once for all."""
+"""Relative to the operator's working directory: the Kubernetes client reads the variable only once, at import."""
 
 
-class Spawned:
-    """An operator that runs, or has."""
+class SpawnedOperator:
+    """An operator process, running or ended."""
 
     def __init__(self, process: BaseProcess, log: Path) -> None:
         self.log = log
@@ -33,10 +33,10 @@ class Spawned:
         return self._process.exitcode
 
     def output(self) -> str:
-        return self.log.read_text(errors="replace") if self.log.exists() else ""  # it opens it itself
+        return self.log.read_text(errors="replace") if self.log.exists() else ""  # the operator creates the file
 
     async def kill(self) -> None:
-        """Take it away in the middle of whatever it does; it has ended when this returns."""
+        """Kill the process, and wait until it has ended."""
         self._process.kill()
         await self.ended.wait()
 
@@ -46,16 +46,16 @@ class Spawned:
         self.ended.set()
 
 
-def spawn_operator(folder: Path, env: Mapping[str, str], *, log: str = "operator.log") -> Spawned:
-    """Start an operator in a folder that holds its kubeconfig."""
+def spawn_operator(folder: Path, env: Mapping[str, str], *, log: str = "operator.log") -> SpawnedOperator:
+    """Start an operator in a folder that contains its kubeconfig."""
     output = folder / log
     settings = {**env, "KUBECONFIG": KUBECONFIG}
-    process = _nursery().Process(target=_become_operator, args=(str(folder), str(output), settings), daemon=True)
+    process = _fork_server().Process(target=_become_operator, args=(str(folder), str(output), settings), daemon=True)
     process.start()
-    return Spawned(process, output)
+    return SpawnedOperator(process, output)
 
 
-def _nursery() -> ForkServerContext:
+def _fork_server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", "durafleet.__main__"])
     before = os.environ.get("KUBECONFIG")
@@ -77,6 +77,6 @@ def _become_operator(folder: str, log: str, env: Mapping[str, str]) -> None:
         os.dup2(output, stream)
     os.environ.clear()
     os.environ.update(env)
-    from durafleet.__main__ import main  # noqa: PLC0415 - imported before the fork; here, it is only named
+    from durafleet.__main__ import main  # noqa: PLC0415 - already imported before the fork
 
     main()

@@ -1,4 +1,4 @@
-"""A real Temporal server for tests: the development server, in memory, on a port of its own."""
+"""A real Temporal server for tests: the development server, in memory, on its own port."""
 
 import shutil
 import socket
@@ -18,7 +18,7 @@ SEARCH_ATTRIBUTES = {
     "AgentRunUpdated": "Datetime",
     "AgentRunPhase": "Keyword",
 }
-"""What the operator registers; written out here, because a rename would break every namespace in use."""
+"""Search attributes that the operator registers; repeated here, because a rename breaks existing namespaces."""
 CALLBACKS_ALLOWED = 'callback.allowedAddresses=[{"Pattern":"127.0.0.1:*","AllowInsecure":true}]'
 _DEADLINE = 60
 
@@ -27,7 +27,7 @@ def binary(name: str) -> str:
     """Find an executable of the project's environment.
 
     Raises:
-        FileNotFoundError: it is not installed; says how to install it.
+        FileNotFoundError: it is not installed; the message has the command to install it.
     """
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
@@ -55,10 +55,10 @@ def dev_server(
 
     Args:
         search_attributes: whether the operator's search attributes are registered.
-        pause: whether it can pause workflows, which servers can only where it is switched on.
-        callbacks: whether it may call this machine when a workflow ends.
-        port: where to listen; a free port unless given.
-        database: where workflows are kept; in memory only unless given.
+        pause: whether workflow pause is enabled on the server.
+        callbacks: whether the server may call this machine when a workflow ends.
+        port: the port to listen on; a free port by default.
+        database: the file that stores the workflows; in memory by default.
     """
     address = f"127.0.0.1:{port or free_port()}"
     command = _command(address, search_attributes=search_attributes, pause=pause)
@@ -82,7 +82,7 @@ def dev_server(
 
 @pytest.fixture(scope="session")
 def temporal_server() -> Iterator[str]:
-    """The address of a Temporal server that all tests of the session share; use task queues of your own."""
+    """The address of a Temporal server that all tests of the session share; each test uses its own task queues."""
     with dev_server() as address:
         yield address
 

@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with a deadline instead of luck."""
+"""Waits until a condition holds, with a deadline."""
 
 import asyncio
 import time
@@ -11,10 +11,10 @@ async def until(condition: Callable[[], bool], *, what: str, within: float = 60)
     """Return once the condition holds.
 
     Raises:
-        TimeoutError: it never did; the message says what was waited for.
+        TimeoutError: the condition did not hold in time; the message has the condition.
     """
     deadline = time.monotonic() + within
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {within:g} s in vain until {what}")
+            raise TimeoutError(f"timed out after {within:g} s waiting until {what}")
         await asyncio.sleep(_INTERVAL)

@@ -1,4 +1,4 @@
-"""The worker as its pod runs it: a process with the environment contract."""
+"""The worker as a process, with the same environment variables as in its pod."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _MODULE = ("-m", "durafleet_worker")
 
 @dataclass(frozen=True)
 class WorkerProcess:
-    """A started worker."""
+    """A worker process."""
 
     process: "subprocess.Popen[bytes]"
     ready_file: Path
@@ -35,26 +35,26 @@ class WorkerProcess:
 
     async def until_ready(self) -> None:
         await until(lambda: self.ready or self.process.poll() is not None, what="the worker is ready")
-        assert self.ready, f"the worker ended with code {self.process.returncode}:\n{self.output()[-4000:]}"
+        assert self.ready, f"the worker exited with code {self.process.returncode}:\n{self.output()[-4000:]}"
 
     def terminate(self) -> None:
-        """Ask it to stop, as the kubelet does."""
+        """Send SIGTERM, as the kubelet does."""
         self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Take it away in the middle of whatever it does."""
+        """Kill the process, and wait until it has exited."""
         self.process.kill()
         self.process.wait()
 
     async def exit_code(self) -> int:
-        await until(lambda: self.process.poll() is not None, what="the worker has ended")
+        await until(lambda: self.process.poll() is not None, what="the worker has exited")
         return int(self.process.returncode)
 
 
 def environment(
     folder: Path, *, address: str, task_queue: str, agents: Sequence[Mapping[str, Any]], **env: str
 ) -> dict[str, str]:
-    """Write the agents file, and return the variables that the operator would set."""
+    """Write the agents file, and return the environment variables that the operator would set."""
     agents_file = folder / "agents.json"
     agents_file.write_text(json.dumps({"agents": list(agents)}))
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -75,7 +75,7 @@ def environment(
 def worker_process(
     folder: Path, env: Mapping[str, str], *, command: Sequence[str] = _MODULE
 ) -> Iterator[WorkerProcess]:
-    """Start a worker; what is left of it is killed at the end."""
+    """Start a worker; kill it at the end."""
     log = folder / "worker.log"
     with log.open("ab") as output:
         process = subprocess.Popen([sys.executable, *command], env=dict(env), stdout=output, stderr=subprocess.STDOUT)

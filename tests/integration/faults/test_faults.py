@@ -1,7 +1,7 @@
-"""One fault at any call of the operator changes nothing: the life of the run ends as it would have without it.
+"""A single fault at any call of the operator changes no final result of a scenario.
 
-The calls are not listed here. All lives are lived once, and each call that is seen meets each fault in the first
-life that has it.
+There is no list of calls. All scenarios run once without faults, and each call that they make is combined with each
+fault, in the first scenario that makes the call.
 """
 
 import asyncio
@@ -13,243 +13,276 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from tests.support.crash_points import around_runs
-from tests.support.faults import Call, Deed, Drop, Fault, Moment, Reply, Rule, Server, delay, instead, silence
-from tests.support.lives import LIVES
-from tests.support.living import (
-    AT_ONCE,
-    Account,
-    Mishap,
-    compare,
-    compare_with_temporal,
-    live,
-    live_again,
-    without_idle_repeats,
+from tests.support.crash_points import calls_for_runs
+from tests.support.environment import Environment, create_environment, run_operators
+from tests.support.faults import (
+    Call,
+    Drop,
+    Fault,
+    FaultAction,
+    Moment,
+    Reply,
+    Rule,
+    Server,
+    delay,
+    never_respond,
+    respond_with,
 )
 from tests.support.operator import condition
+from tests.support.scenario_runner import (
+    CONCURRENCY,
+    FaultInjection,
+    ScenarioResult,
+    check_execution_counts,
+    compare_with_baseline,
+    run_scenario,
+    run_with_faults,
+    without_idle_repeats,
+)
+from tests.support.scenarios import SCENARIOS
 from tests.support.servers import Servers
-from tests.support.stage import Stage, operating, set_stage
 from tests.support.waiting import until
 
 
 @dataclass(frozen=True)
-class Happening:
-    """A fault that can meet any call of a server.
+class ServerFault:
+    """A fault that can occur at any call to a server.
 
     Attributes:
-        only: how the signatures begin that can meet it.
-        patience: seconds until the operator must have got over it.
+        only: prefix of the signatures at which the fault can occur.
+        deadline: seconds within which the operator must recover.
     """
 
     server: Server
-    deed: Deed
+    action: FaultAction
     moment: Moment = Moment.BEFORE
     only: str = ""
-    patience: float = 30
+    deadline: float = 30
 
-    def met(self, call: Call) -> bool:
+    def matches(self, call: Call) -> bool:
         return call.server is self.server and call.signature.startswith(self.only)
 
-    def at(self, call: Call) -> Mishap:
-        def add(stage: Stage) -> Rule:
-            return stage.script.at(call.signature, self.moment, self.deed, occurrence=call.occurrence)
+    def at(self, call: Call) -> FaultInjection:
+        def add(environment: Environment) -> Rule:
+            return environment.script.at(call.signature, self.moment, self.action, occurrence=call.occurrence)
 
         return add
 
 
 OVERLOADED = Reply(429, headers={"Retry-After": "3"}, text="Too many requests, please try again later.")
-"""As the API server says it: in plain words."""
-HAPPENINGS = {
-    "the API server says 409": Happening(Server.KUBERNETES, instead(Reply(409)), only="PATCH"),
-    "the API server says 429": Happening(Server.KUBERNETES, instead(OVERLOADED)),
-    "the API server says 500": Happening(Server.KUBERNETES, instead(Reply(500))),
-    "a load balancer says 503": Happening(Server.KUBERNETES, instead(Reply(503, text="<h1>Unavailable</h1>"))),
-    "a connection is reset on the way": Happening(Server.KUBERNETES, instead(Drop())),
-    "a connection is reset on the way back": Happening(Server.KUBERNETES, instead(Drop()), Moment.AFTER),
-    "the API server stays silent": Happening(Server.KUBERNETES, silence(), patience=120),
-    "the API server stays silent after the fact": Happening(
-        Server.KUBERNETES, silence(), Moment.AFTER, only="P", patience=120
+"""As the API server responds: in plain text."""
+SERVER_FAULTS = {
+    "the API server returns 409": ServerFault(Server.KUBERNETES, respond_with(Reply(409)), only="PATCH"),
+    "the API server returns 429": ServerFault(Server.KUBERNETES, respond_with(OVERLOADED)),
+    "the API server returns 500": ServerFault(Server.KUBERNETES, respond_with(Reply(500))),
+    "a load balancer returns 503": ServerFault(
+        Server.KUBERNETES, respond_with(Reply(503, text="<h1>Unavailable</h1>"))
     ),
-    "Temporal is UNAVAILABLE": Happening(Server.TEMPORAL, instead(Reply(grpc.StatusCode.UNAVAILABLE))),
-    "Temporal is UNAVAILABLE after the fact": Happening(
-        Server.TEMPORAL, instead(Reply(grpc.StatusCode.UNAVAILABLE)), Moment.AFTER
+    "a connection is reset before the request arrives": ServerFault(Server.KUBERNETES, respond_with(Drop())),
+    "a connection is reset before the response arrives": ServerFault(
+        Server.KUBERNETES, respond_with(Drop()), Moment.AFTER
     ),
-    "Temporal says DEADLINE_EXCEEDED after the fact": Happening(
-        Server.TEMPORAL, instead(Reply(grpc.StatusCode.DEADLINE_EXCEEDED)), Moment.AFTER
+    "the API server never responds": ServerFault(Server.KUBERNETES, never_respond(), deadline=120),
+    "the API server makes a write and never responds": ServerFault(
+        Server.KUBERNETES, never_respond(), Moment.AFTER, only="P", deadline=120
     ),
-    "Temporal says RESOURCE_EXHAUSTED": Happening(Server.TEMPORAL, instead(Reply(grpc.StatusCode.RESOURCE_EXHAUSTED))),
-    "Temporal stays silent": Happening(Server.TEMPORAL, silence(), patience=60),
-    "Temporal takes 2 s": Happening(Server.TEMPORAL, delay(2)),
+    "Temporal returns UNAVAILABLE": ServerFault(Server.TEMPORAL, respond_with(Reply(grpc.StatusCode.UNAVAILABLE))),
+    "Temporal handles the call and returns UNAVAILABLE": ServerFault(
+        Server.TEMPORAL, respond_with(Reply(grpc.StatusCode.UNAVAILABLE)), Moment.AFTER
+    ),
+    "Temporal handles the call and returns DEADLINE_EXCEEDED": ServerFault(
+        Server.TEMPORAL, respond_with(Reply(grpc.StatusCode.DEADLINE_EXCEEDED)), Moment.AFTER
+    ),
+    "Temporal returns RESOURCE_EXHAUSTED": ServerFault(
+        Server.TEMPORAL, respond_with(Reply(grpc.StatusCode.RESOURCE_EXHAUSTED))
+    ),
+    "Temporal never responds": ServerFault(Server.TEMPORAL, never_respond(), deadline=60),
+    "Temporal takes 2 s to respond": ServerFault(Server.TEMPORAL, delay(2)),
 }
 
 
 @pytest_asyncio.fixture(scope="module")
-async def undisturbed(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Account]:
-    """All lives as they are without a fault."""
-    turnstile = asyncio.Semaphore(AT_ONCE)
+async def baseline(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, ScenarioResult]:
+    """The results of all scenarios without faults."""
+    semaphore = asyncio.Semaphore(CONCURRENCY)
 
-    async def one(name: str) -> Account:
-        async with turnstile:
-            return await live(LIVES[name], servers, tmp_path_factory.mktemp("undisturbed"))
+    async def one(name: str) -> ScenarioResult:
+        async with semaphore:
+            return await run_scenario(SCENARIOS[name], servers, tmp_path_factory.mktemp("baseline"))
 
-    return dict(zip(LIVES, await asyncio.gather(*map(one, LIVES)), strict=True))
+    return dict(zip(SCENARIOS, await asyncio.gather(*map(one, SCENARIOS)), strict=True))
 
 
-def first_met(undisturbed: Mapping[str, Account], happening: Happening) -> dict[str, dict[str, Mishap]]:
-    """Return the mishaps of each life: those at calls that no life before it has."""
+def faults_at_new_calls(
+    baseline: Mapping[str, ScenarioResult], server_fault: ServerFault
+) -> dict[str, dict[str, FaultInjection]]:
+    """Return the faults for each scenario: those at calls that no earlier scenario makes."""
     seen: set[Call] = set()
-    mishaps: dict[str, dict[str, Mishap]] = {}
-    for name, account in undisturbed.items():
-        calls = account.calls if LIVES[name].fleet else around_runs(account.calls)
-        new = [call for call in without_idle_repeats(calls) if call not in seen and happening.met(call)]
+    faults: dict[str, dict[str, FaultInjection]] = {}
+    for name, result in baseline.items():
+        calls = result.calls if SCENARIOS[name].includes_worker else calls_for_runs(result.calls)
+        new = [call for call in without_idle_repeats(calls) if call not in seen and server_fault.matches(call)]
         seen.update(new)
-        mishaps[name] = {f"that at {call} of a run that {name}": happening.at(call) for call in new}
-    return mishaps
+        faults[name] = {f"the fault at {call} of a run that {name}": server_fault.at(call) for call in new}
+    return faults
 
 
-@pytest.mark.parametrize("name", HAPPENINGS)
+@pytest.mark.parametrize("name", SERVER_FAULTS)
 async def test_nothing_is_lost_or_done_twice_when(
     name: str,
-    undisturbed: Mapping[str, Account],
+    baseline: Mapping[str, ScenarioResult],
     servers: Servers,
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ):
-    happening = HAPPENINGS[name]
-    turnstile = asyncio.Semaphore(32 if happening.patience > 30 else AT_ONCE)  # a time-out is waited for, idly
+    server_fault = SERVER_FAULTS[name]
+    semaphore = asyncio.Semaphore(
+        32 if server_fault.deadline > 30 else CONCURRENCY
+    )  # waiting for a timeout uses no CPU
 
-    async def one(life: str, mishaps: Mapping[str, Mishap]) -> list[Account]:
-        again = await live_again(
-            LIVES[life], servers, tmp_path, mishaps=mishaps, turnstile=turnstile, patience=happening.patience
+    async def one(scenario: str, faults: Mapping[str, FaultInjection]) -> list[ScenarioResult]:
+        again = await run_with_faults(
+            SCENARIOS[scenario], servers, tmp_path, faults=faults, semaphore=semaphore, deadline=server_fault.deadline
         )
-        compare(undisturbed[life], again)
+        compare_with_baseline(baseline[scenario], again)
         return again
 
-    plans = first_met(undisturbed, happening).items()
-    accounts = [account for accounts in await asyncio.gather(*(one(*each) for each in plans)) for account in accounts]
-    await compare_with_temporal(accounts, servers)
-    record_property("calls", len(accounts))
-    record_property("not reached again", [each.mishap for each in accounts if not each.reached])
-    broken = [account for account in accounts if account.wrong]
-    assert not broken, "\n\n".join(map(str, broken))
-    assert any(account.reached for account in accounts)
+    plans = faults_at_new_calls(baseline, server_fault).items()
+    results = [result for results in await asyncio.gather(*(one(*each) for each in plans)) for result in results]
+    await check_execution_counts(results, servers)
+    record_property("calls", len(results))
+    record_property("not injected", [each.fault for each in results if not each.injected])
+    failed = [result for result in results if result.problems]
+    assert not failed, "\n\n".join(map(str, failed))
+    assert any(result.injected for result in results)
 
 
-async def test_a_temporal_that_is_slow_all_the_time_changes_no_life(
-    undisturbed: Mapping[str, Account], servers: Servers, tmp_path: Path
+async def test_no_scenario_changes_when_temporal_responds_slowly_to_every_call(
+    baseline: Mapping[str, ScenarioResult], servers: Servers, tmp_path: Path
 ):
-    def slow(stage: Stage) -> Rule:
-        return stage.script.at(Server.TEMPORAL, Moment.BEFORE, delay(2), times=None)
+    def slow(environment: Environment) -> Rule:
+        return environment.script.at(Server.TEMPORAL, Moment.BEFORE, delay(2), times=None)
 
-    async def one(life: str) -> Account:
-        mishaps = {f"a slow Temporal and a run that {life}": slow}
-        (again,) = await live_again(
-            LIVES[life], servers, tmp_path, mishaps=mishaps, turnstile=asyncio.Semaphore(), patience=120
+    async def one(scenario: str) -> ScenarioResult:
+        faults = {f"slow responses of Temporal to a run that {scenario}": slow}
+        (again,) = await run_with_faults(
+            SCENARIOS[scenario], servers, tmp_path, faults=faults, semaphore=asyncio.Semaphore(), deadline=120
         )
-        compare(undisturbed[life], [again])
+        compare_with_baseline(baseline[scenario], [again])
         return again
 
-    accounts = await asyncio.gather(*map(one, LIVES))
-    await compare_with_temporal(accounts, servers)
-    broken = [account for account in accounts if account.wrong]
-    assert not broken, "\n\n".join(map(str, broken))
+    results = await asyncio.gather(*map(one, SCENARIOS))
+    await check_execution_counts(results, servers)
+    failed = [result for result in results if result.problems]
+    assert not failed, "\n\n".join(map(str, failed))
 
 
 @pytest.fixture
-async def stage(servers: Servers, tmp_path: Path) -> AsyncIterator[Stage]:
+async def environment(servers: Servers, tmp_path: Path) -> AsyncIterator[Environment]:
     """A namespace with an AgentWorker `support` and an operator."""
-    mine = await set_stage(servers, tmp_path)
-    await mine.create_worker()
-    async with operating(mine):
-        await mine.until_watching()
-        mine.script.begin()
-        yield mine
+    created = await create_environment(servers, tmp_path)
+    await created.create_worker()
+    async with run_operators(created):
+        await created.until_watching()
+        created.script.start()
+        yield created
 
 
-GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410, "message": "old"}
+EXPIRED = {
+    "kind": "Status",
+    "apiVersion": "v1",
+    "status": "Failure",
+    "reason": "Expired",
+    "code": 410,
+    "message": "old",
+}
 
 
 @pytest.mark.parametrize(
-    ("answer", "deaths"),
-    [(Reply(410), [1]), (Reply(200, body={"type": "ERROR", "object": GONE}), [])],
-    ids=["as an answer, by a new start", "as an event, by a new list"],
+    ("response", "exits"),
+    [(Reply(410), [1]), (Reply(200, body={"type": "ERROR", "object": EXPIRED}), [])],
+    ids=["status 410: the operator restarts", "ERROR event: the operator lists again"],
 )
-async def test_what_a_watch_missed_that_was_told_it_is_too_old_is_seen(stage: Stage, answer: Fault, deaths: list[int]):
-    run = await stage.create_run("once", "Linger")
-    await stage.until_effect(run)
-    await stage.until_state("once", "Running")
-    told = stage.script.at("WATCH agentruns", Moment.BEFORE, instead(answer))
-    stage.script.cut("WATCH agentruns")
-    await stage.patch_run("once", stop="Cancel")
-    await stage.until_state("once", "Cancelled")
-    assert told.done == 1
-    assert stage.deaths == deaths
+async def test_a_change_during_an_expired_watch_is_still_reconciled(
+    environment: Environment, response: Fault, exits: list[int]
+):
+    run = await environment.create_run("once", "WaitForSignal")
+    await environment.until_effect(run)
+    await environment.until_state("once", "Running")
+    expired = environment.script.at("WATCH agentruns", Moment.BEFORE, respond_with(response))
+    environment.script.reset_watches("WATCH agentruns")
+    await environment.patch_run("once", stop="Cancel")
+    await environment.until_state("once", "Cancelled")
+    assert expired.applied == 1
+    assert environment.unexpected_exits == exits
 
 
 @pytest.mark.parametrize(
     ("signature", "workflow_type", "state"),
     [
-        ("PATCH agentruns", "Errand", "Completed"),
-        ("PATCH agentruns/status", "Errand", "Completed"),
-        ("POST events", "Linger", "Running"),  # whose one Event nothing else overtakes
+        ("PATCH agentruns", "RecordEffect", "Completed"),
+        ("PATCH agentruns/status", "RecordEffect", "Completed"),
+        ("POST events", "WaitForSignal", "Running"),  # posts a single Event, so that no later one replaces it
     ],
 )
-async def test_who_is_told_to_come_again_later_comes_later(
-    stage: Stage, signature: str, workflow_type: str, state: str
+async def test_a_call_rejected_with_retry_after_is_repeated_after_that_time(
+    environment: Environment, signature: str, workflow_type: str, state: str
 ):
     loop = asyncio.get_running_loop()
-    asked: list[float] = []
+    received: list[float] = []
 
-    async def refuse_once(_: Call) -> Fault | None:
-        asked.append(loop.time())
-        return OVERLOADED if len(asked) == 1 else None
+    async def reject_once(_: Call) -> Fault | None:
+        received.append(loop.time())
+        return OVERLOADED if len(received) == 1 else None
 
-    stage.script.at(signature, Moment.BEFORE, refuse_once, times=2)
-    await stage.create_run("once", workflow_type, input="hello")
-    await stage.until_state("once", state)
-    await until(lambda: len(asked) == 2, what="it has come again", within=30)
-    assert asked[1] - asked[0] >= 3
+    environment.script.at(signature, Moment.BEFORE, reject_once, times=2)
+    await environment.create_run("once", workflow_type, input="hello")
+    await environment.until_state("once", state)
+    await until(lambda: len(received) == 2, what="the call is repeated", within=30)
+    assert received[1] - received[0] >= 3
 
 
-async def test_an_operator_that_comes_before_its_custom_resources_waits_for_them(servers: Servers, tmp_path: Path):
-    early = await set_stage(servers, tmp_path)
-    early.script.begin()
-    absent = instead(Reply(404, text="404 page not found"))
+async def test_an_operator_that_starts_before_its_crds_are_installed_waits_for_them(servers: Servers, tmp_path: Path):
+    early = await create_environment(servers, tmp_path)
+    early.script.start()
+    absent = respond_with(Reply(404, text="404 page not found"))
     early.script.at("GET /apis/durafleet.dev/v1alpha1", Moment.BEFORE, absent, times=2)
-    async with operating(early):
+    async with run_operators(early):
         await early.until_watching()
-    assert early.deaths == []
+    assert early.unexpected_exits == []
     assert "install the chart durafleet-crds" in early.output()
 
 
-async def test_a_run_outlives_an_api_server_that_is_away_for_a_while(stage: Stage):
-    run = await stage.create_run("once", "Linger")
-    await stage.until_effect(run)
-    await stage.until_state("once", "Running")
-    away = stage.script.at(Server.KUBERNETES, Moment.BEFORE, instead(Drop()), times=None)
+async def test_a_run_completes_after_an_outage_of_the_api_server(environment: Environment):
+    run = await environment.create_run("once", "WaitForSignal")
+    await environment.until_effect(run)
+    await environment.until_state("once", "Running")
+    outage = environment.script.at(Server.KUBERNETES, Moment.BEFORE, respond_with(Drop()), times=None)
     for kind in ("agentruns", "agentworkers", "deployments", "temporalconnections"):
-        stage.script.cut(f"WATCH {kind}")
-    await stage.workflow(run).signal("finish", "all is well")
-    await until(lambda: away.done >= 10, what="the operator has met it", within=30)
-    away.stop()
-    ended = await stage.until_state("once", "Completed")
-    await stage.until_run("once", lambda it: not it["metadata"].get("finalizers"), what="is let go")
+        environment.script.reset_watches(f"WATCH {kind}")
+    await environment.workflow(run).signal("finish", "all is well")
+    await until(lambda: outage.applied >= 10, what="the operator has made calls", within=30)
+    outage.stop()
+    ended = await environment.until_state("once", "Completed")
+    await environment.until_run("once", lambda it: not it["metadata"].get("finalizers"), what="has no finalizer")
     assert ended["status"]["result"]["preview"] == "all is well"
-    assert stage.deaths == []
+    assert environment.unexpected_exits == []
 
 
-async def test_a_run_outlives_a_temporal_that_is_away_for_a_while(stage: Stage):
-    away = stage.script.at(Server.TEMPORAL, Moment.BEFORE, instead(Drop()), times=None)
-    run = await stage.create_run("once", "Linger")
-    await stage.until_run(
-        "once", lambda it: condition(it, "Ready").get("reason") == "TemporalUnavailable", what="says so"
+async def test_a_run_starts_and_can_be_cancelled_after_outages_of_temporal(environment: Environment):
+    outage = environment.script.at(Server.TEMPORAL, Moment.BEFORE, respond_with(Drop()), times=None)
+    run = await environment.create_run("once", "WaitForSignal")
+    await environment.until_run(
+        "once",
+        lambda it: condition(it, "Ready").get("reason") == "TemporalUnavailable",
+        what="reports TemporalUnavailable",
     )
-    away.stop()
-    await stage.until_effect(run)
-    await stage.until_state("once", "Running")
-    away = stage.script.at(Server.TEMPORAL, Moment.BEFORE, instead(Drop()), times=None)
-    await stage.patch_run("once", stop="Cancel")
-    await until(lambda: away.done >= 5, what="the operator has met it", within=30)
-    away.stop()
-    await stage.until_state("once", "Cancelled")
-    await stage.until_run("once", lambda it: not it["metadata"].get("finalizers"), what="is let go")
+    outage.stop()
+    await environment.until_effect(run)
+    await environment.until_state("once", "Running")
+    outage = environment.script.at(Server.TEMPORAL, Moment.BEFORE, respond_with(Drop()), times=None)
+    await environment.patch_run("once", stop="Cancel")
+    await until(lambda: outage.applied >= 5, what="the operator has made calls", within=30)
+    outage.stop()
+    await environment.until_state("once", "Cancelled")
+    await environment.until_run("once", lambda it: not it["metadata"].get("finalizers"), what="has no finalizer")

@@ -1,4 +1,4 @@
-"""An operator that dies, comes back or is there twice: every AgentRun still has exactly one execution."""
+"""The operator crashes, restarts or runs twice: every AgentRun still has exactly one execution."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from tests.support.cluster import ControlPlane
-from tests.support.operator import Fleet, condition, impatient, operator_process
+from tests.support.operator import Fleet, condition, operator_process, with_constants
 from tests.support.temporal import dev_server, free_port
 from tests.support.waiting import until
 from tests.support.workflows import executions_of
@@ -16,10 +16,10 @@ from tests.support.workflows import executions_of
 
 @pytest.fixture
 async def fleet(control_plane: ControlPlane, temporal_server: str, namespace: str) -> Fleet:
-    """A namespace with an AgentWorker `support`, and no operator yet."""
-    mine = Fleet(control_plane, namespace, await Client.connect(temporal_server))
-    mine.create_worker()
-    return mine
+    """A namespace with an AgentWorker `support`, without an operator."""
+    created = Fleet(control_plane, namespace, await Client.connect(temporal_server))
+    created.create_worker()
+    return created
 
 
 @pytest.fixture
@@ -35,7 +35,9 @@ def folders(tmp_path: Path) -> Iterator[Path]:
     return each()
 
 
-async def test_an_operator_killed_right_after_the_start_leaves_one_execution(fleet: Fleet, folders: Iterator[Path]):
+async def test_a_run_has_one_execution_after_the_operator_is_killed_right_after_starting_it(
+    fleet: Fleet, folders: Iterator[Path]
+):
     with operator_process(next(folders), fleet.env()) as operator:
         await operator.until_ready()
         created = fleet.create_run("once", "Echo", input="hello")
@@ -45,17 +47,19 @@ async def test_an_operator_killed_right_after_the_start_leaves_one_execution(fle
         with operator_process(next(folders), fleet.env()):
             run = await fleet.until_state("once", "Completed")
             assert run["status"]["result"]["preview"] == "hello"
-            await fleet.until("agentrun", "once", lambda it: not it["metadata"].get("finalizers"), what="is let go")
+            await fleet.until(
+                "agentrun", "once", lambda it: not it["metadata"].get("finalizers"), what="has no finalizer"
+            )
     assert run["status"]["workflow"]["runId"] == before.run_id
     assert executions_of(created) == [before.run_id]
     assert (await fleet.workflow(created).describe()).run_id == before.run_id
 
 
 @pytest.mark.parametrize("moment", range(4))
-async def test_an_operator_killed_around_the_start_leaves_one_execution(
+async def test_a_run_has_one_execution_after_the_operator_is_killed_while_starting_it(
     fleet: Fleet, folders: Iterator[Path], moment: int
 ):
-    """Each moment is a little later on the way from the AgentRun's creation to its first status."""
+    """Each moment is a step later between the AgentRun's creation and its first status."""
     async with fleet.worker():
         with operator_process(next(folders), fleet.env()) as operator:
             await operator.until_ready()
@@ -66,14 +70,14 @@ async def test_an_operator_killed_around_the_start_leaves_one_execution(
                 lambda: bool(executions_of(created)),
                 lambda: "workflow" in fleet.get("agentrun", "once").get("status", {}),
             ][moment]
-            await until(reached, what="the moment has come", within=30)
+            await until(reached, what="the moment is reached", within=30)
             operator.kill()
         with operator_process(next(folders), fleet.env()):
             run = await fleet.until_state("once", "Completed")
     assert executions_of(created) == [run["status"]["workflow"]["runId"]]
 
 
-async def test_what_ends_while_the_operator_is_away_is_in_the_status_when_it_is_back(
+async def test_a_workflow_that_completes_while_no_operator_runs_is_reported_after_the_restart(
     fleet: Fleet, folders: Iterator[Path]
 ):
     async with fleet.worker():
@@ -89,7 +93,7 @@ async def test_what_ends_while_the_operator_is_away_is_in_the_status_when_it_is_
     assert len(executions_of(created)) == 1
 
 
-async def test_what_was_deleted_while_the_operator_was_away_goes_when_it_is_back(fleet: Fleet, folders: Iterator[Path]):
+async def test_a_run_deleted_while_no_operator_runs_is_removed_after_the_restart(fleet: Fleet, folders: Iterator[Path]):
     async with fleet.worker():
         with operator_process(next(folders), fleet.env()):
             created = fleet.create_run("unwanted", "Wait")
@@ -101,7 +105,9 @@ async def test_what_was_deleted_while_the_operator_was_away_goes_when_it_is_back
         assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
 
 
-async def test_runs_created_while_no_operator_is_there_start_when_it_comes(fleet: Fleet, folders: Iterator[Path]):
+async def test_runs_created_while_no_operator_runs_start_when_the_operator_starts(
+    fleet: Fleet, folders: Iterator[Path]
+):
     for number in range(3):
         fleet.create_run(f"waiting-{number}", "Echo", input=f"hello {number}")
     async with fleet.worker():
@@ -111,7 +117,7 @@ async def test_runs_created_while_no_operator_is_there_start_when_it_comes(fleet
                 assert run["status"]["result"]["preview"] == f"hello {number}"
 
 
-async def test_two_operators_at_once_start_each_run_once(fleet: Fleet, folders: Iterator[Path]):
+async def test_two_operators_active_at_the_same_time_start_each_run_once(fleet: Fleet, folders: Iterator[Path]):
     async with fleet.worker():
         with (
             operator_process(next(folders), fleet.env()) as one,
@@ -126,7 +132,7 @@ async def test_two_operators_at_once_start_each_run_once(fleet: Fleet, folders: 
         assert executions_of(run) == [run["status"]["workflow"]["runId"]]
 
 
-async def test_a_run_waits_for_a_temporal_that_is_not_there_yet(
+async def test_a_run_waits_for_a_temporal_server_that_is_not_running_yet(
     control_plane: ControlPlane, namespace: str, folders: Iterator[Path]
 ):
     port = free_port()
@@ -144,17 +150,19 @@ async def test_a_run_waits_for_a_temporal_that_is_not_there_yet(
     assert executions_of(created) == [run["status"]["workflow"]["runId"]]
 
 
-IMPATIENT = impatient(core__grace__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0)
-"""An operator for which five minutes without Temporal are a second."""
+SHORT_DEADLINES = with_constants(
+    core__grace__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0
+)
+"""An operator whose five-minute grace period without Temporal is one second."""
 
 
-async def test_open_runs_say_that_temporal_is_away_for_long_and_go_on_when_it_is_back(
+async def test_open_runs_report_a_long_temporal_outage_and_continue_after_it(
     control_plane: ControlPlane, namespace: str, folders: Iterator[Path], tmp_path: Path
 ):
     port, database = free_port(), tmp_path / "temporal.db"
     fleet = Fleet(control_plane, namespace, await Client.connect(f"127.0.0.1:{port}", lazy=True))
     fleet.create_worker()
-    with operator_process(next(folders), fleet.env(), code=IMPATIENT):
+    with operator_process(next(folders), fleet.env(), code=SHORT_DEADLINES):
         with dev_server(port=port, database=database):
             created = fleet.create_run("patient", "Wait")
             before = await fleet.until_state("patient", "Running")

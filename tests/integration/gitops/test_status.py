@@ -1,6 +1,6 @@
-"""The status contract, read by those it is for: every situation, as the operator wrote it, through the tools' code.
+"""The status contract: the operator's status in each scenario, evaluated by the code of the deployment tools.
 
-kstatus is what Flux and Helm 4 go by. Argo CD and a strict Flux have the recipes of docs/gitops.md.
+Flux and Helm 4 use kstatus. Argo CD and a strict Flux use the recipes of docs/gitops.md.
 """
 
 from collections.abc import AsyncIterator
@@ -9,19 +9,25 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from tests.support import situations as have
+from tests.support import status_scenarios as given
 from tests.support.cluster import ControlPlane
-from tests.support.gitops import ask, read_as_tools_do
+from tests.support.gitops import evaluate, tool_statuses
 from tests.support.operator import API_VERSION, condition
-from tests.support.situations import Situation, Stage
+from tests.support.status_scenarios import Namespaces, StatusScenario
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the contract; `reason` and `ready` are of the condition Ready, `reads` says how the tools read it."""
+    """One row of the contract.
 
-    situation: str
-    arrange: Situation
+    Attributes:
+        reason: the reason of the condition Ready.
+        ready: the status of the condition Ready.
+        reads: the status in kstatus and in Argo CD.
+    """
+
+    scenario: str
+    arrange: StatusScenario
     reason: str | None
     succeeded: str | None
     ready: str | None
@@ -29,172 +35,190 @@ class Row:
     strict: str | None = None
 
 
-MOVING = ("InProgress", "Progressing")
-GOOD = ("Current", "Healthy")
-BAD = ("Failed", "Degraded")
-NOBODY = {"name": "nobody"}
-NOTHING = {"configMapKeyRef": {"name": "nothing", "key": "input"}}
+IN_PROGRESS = ("InProgress", "Progressing")
+CURRENT = ("Current", "Healthy")
+FAILED = ("Failed", "Degraded")
+MISSING = {"name": "nobody"}
+MISSING_INPUT = {"configMapKeyRef": {"name": "nothing", "key": "input"}}
 
 RUNS = [
-    Row("new", have.new("AgentRun", workflowType="Echo", workerRef=NOBODY), None, None, None, MOVING, "InProgress"),
     Row(
-        "its worker is not there yet",
-        have.run("early", workflow_type="Echo", workerRef=NOBODY, until="WorkerNotFound"),
-        "WorkerNotFound", "Unknown", "Unknown", MOVING, "InProgress",
+        "new", given.new("AgentRun", workflowType="Echo", workerRef=MISSING),
+        None, None, None, IN_PROGRESS, "InProgress",
     ),
     Row(
-        "running", have.run("running", workflow_type="Wait", until="Running"),
-        "Running", "Unknown", "Unknown", MOVING, "InProgress",
-    ),
-    Row("queued", have.queued, "Queued", "Unknown", "Unknown", MOVING, "InProgress"),
-    Row(
-        "waiting for a person", have.run("asking", workflow_type="Ask", until="AwaitingApproval"),
-        "AwaitingApproval", "Unknown", "Unknown", MOVING, "InProgress",
+        "worker not found",
+        given.run("early", workflow_type="Echo", workerRef=MISSING, until="WorkerNotFound"),
+        "WorkerNotFound", "Unknown", "Unknown", IN_PROGRESS, "InProgress",
     ),
     Row(
-        "its input is not there yet", have.run("mute", workflow_type="Echo", inputFrom=NOTHING, until="InputNotFound"),
-        "InputNotFound", "Unknown", "Unknown", MOVING, "InProgress",
+        "running", given.run("running", workflow_type="Wait", until="Running"),
+        "Running", "Unknown", "Unknown", IN_PROGRESS, "InProgress",
+    ),
+    Row("queued", given.queued, "Queued", "Unknown", "Unknown", IN_PROGRESS, "InProgress"),
+    Row(
+        "awaiting approval", given.run("asking", workflow_type="WaitForApproval", until="AwaitingApproval"),
+        "AwaitingApproval", "Unknown", "Unknown", IN_PROGRESS, "InProgress",
     ),
     Row(
-        "Temporal does not answer for a while", have.run_without_temporal,
-        "TemporalUnavailable", "Unknown", "Unknown", MOVING, "InProgress",
+        "input not found", given.run("mute", workflow_type="Echo", inputFrom=MISSING_INPUT, until="InputNotFound"),
+        "InputNotFound", "Unknown", "Unknown", IN_PROGRESS, "InProgress",
     ),
     Row(
-        "stopped while the operator is away", have.run_stopped_while_the_operator_is_away,
-        "Completed", "True", "True", MOVING, "InProgress",
+        "Temporal unavailable for a short time", given.run_without_temporal,
+        "TemporalUnavailable", "Unknown", "Unknown", IN_PROGRESS, "InProgress",
     ),
     Row(
-        "completed", have.run("completed", workflow_type="Echo", input="hello", until="Completed"),
-        "Completed", "True", "True", GOOD, "Current",
+        "stopped while no operator runs", given.run_stopped_while_no_operator_runs,
+        "Completed", "True", "True", IN_PROGRESS, "InProgress",
     ),
     Row(
-        "cancelled by its spec", have.edited_run("cancelled", stop="Cancel", until="Cancelled"),
-        "Cancelled", "False", "True", GOOD, "Failed",
+        "completed", given.run("completed", workflow_type="Echo", input="hello", until="Completed"),
+        "Completed", "True", "True", CURRENT, "Current",
     ),
     Row(
-        "terminated by its spec", have.edited_run("ended", stop="Terminate", until="Terminated"),
-        "Terminated", "False", "True", GOOD, "Failed",
+        "cancelled by spec.stop", given.edited_run("cancelled", stop="Cancel", until="Cancelled"),
+        "Cancelled", "False", "True", CURRENT, "Failed",
     ),
     Row(
-        "stopped before its start", have.run("never", workflow_type="Wait", stop="Cancel", until="Cancelled"),
-        "Cancelled", "False", "True", GOOD, "Failed",
+        "terminated by spec.stop", given.edited_run("ended", stop="Terminate", until="Terminated"),
+        "Terminated", "False", "True", CURRENT, "Failed",
     ),
     Row(
-        "suspended before its start", have.run("held", workflow_type="Wait", suspend=True, until="Suspended"),
-        "Suspended", "Unknown", "True", GOOD, "InProgress",
+        "stopped before it starts", given.run("never", workflow_type="Wait", stop="Cancel", until="Cancelled"),
+        "Cancelled", "False", "True", CURRENT, "Failed",
     ),
     Row(
-        "suspended while it runs", have.edited_run("paused", suspend=True, until="Suspended"),
-        "Suspended", "Unknown", "True", GOOD, "InProgress",
+        "suspended before it starts", given.run("held", workflow_type="Wait", suspend=True, until="Suspended"),
+        "Suspended", "Unknown", "True", CURRENT, "InProgress",
     ),
     Row(
-        "running, and ready when started",
-        have.run("begun", workflow_type="Wait", readyWhen="Started", until="Running"),
-        "Running", "Unknown", "True", GOOD, "InProgress",
+        "suspended while it runs", given.edited_run("paused", suspend=True, until="Suspended"),
+        "Suspended", "Unknown", "True", CURRENT, "InProgress",
     ),
     Row(
-        "failed, and ready when started",
-        have.run("burnt", workflow_type="Break", input="smoke", readyWhen="Started", until="WorkflowFailed"),
-        "WorkflowFailed", "False", "False", BAD, "Failed",
+        "running with readyWhen Started",
+        given.run("begun", workflow_type="Wait", readyWhen="Started", until="Running"),
+        "Running", "Unknown", "True", CURRENT, "InProgress",
     ),
     Row(
-        "failed", have.run("broken", workflow_type="Break", input="paper jam", until="WorkflowFailed"),
-        "WorkflowFailed", "False", "False", BAD, "Failed",
-    ),
-    Row("timed out", have.timed_out, "TimedOut", "False", "False", BAD, "Failed"),
-    Row("terminated from outside", have.terminated_from_outside, "Terminated", "False", "False", BAD, "Failed"),
-    Row("cancelled from outside", have.cancelled_from_outside, "Cancelled", "False", "False", BAD, "Failed"),
-    Row("refused by Temporal", have.start_rejected, "StartRejected", "False", "False", BAD, "Failed"),
-    Row(
-        "a spec that cannot work", have.run("empty", agent="greeter", input="", until="InvalidSpec"),
-        "InvalidSpec", "False", "False", BAD, "Failed",
-    ),
-    Row("its input never came", have.input_never_came, "InputNotFound", "Unknown", "False", BAD, "Failed"),
-    Row("its worker never came", have.worker_never_came, "WorkerNotFound", "Unknown", "False", BAD, "Failed"),
-    Row(
-        "Temporal does not answer for long", have.run_without_temporal_for_long,
-        "TemporalUnavailable", "Unknown", "False", BAD, "Failed",
+        "failed with readyWhen Started",
+        given.run("burnt", workflow_type="Fail", input="smoke", readyWhen="Started", until="WorkflowFailed"),
+        "WorkflowFailed", "False", "False", FAILED, "Failed",
     ),
     Row(
-        "in no Temporal namespace", have.run_in_no_temporal_namespace,
-        "NamespaceNotFound", "Unknown", "False", BAD, "Failed",
+        "failed", given.run("broken", workflow_type="Fail", input="paper jam", until="WorkflowFailed"),
+        "WorkflowFailed", "False", "False", FAILED, "Failed",
+    ),
+    Row("timed out", given.timed_out, "TimedOut", "False", "False", FAILED, "Failed"),
+    Row("terminated in Temporal", given.terminated_in_temporal, "Terminated", "False", "False", FAILED, "Failed"),
+    Row("cancelled in Temporal", given.cancelled_in_temporal, "Cancelled", "False", "False", FAILED, "Failed"),
+    Row("start rejected by Temporal", given.start_rejected, "StartRejected", "False", "False", FAILED, "Failed"),
+    Row(
+        "invalid spec", given.run("empty", agent="greeter", input="", until="InvalidSpec"),
+        "InvalidSpec", "False", "False", FAILED, "Failed",
+    ),
+    Row(
+        "input not found after the deadline", given.input_missing_after_the_deadline,
+        "InputNotFound", "Unknown", "False", FAILED, "Failed",
+    ),
+    Row(
+        "worker not found after the deadline", given.worker_missing_after_the_deadline,
+        "WorkerNotFound", "Unknown", "False", FAILED, "Failed",
+    ),
+    Row(
+        "Temporal unavailable after the deadline", given.run_without_temporal_after_the_deadline,
+        "TemporalUnavailable", "Unknown", "False", FAILED, "Failed",
+    ),
+    Row(
+        "Temporal namespace not found", given.run_in_missing_temporal_namespace,
+        "NamespaceNotFound", "Unknown", "False", FAILED, "Failed",
     ),
 ]  # fmt: skip
 
 WORKERS = [
-    Row("new", have.new("AgentWorker", image="i"), None, None, None, MOVING),
+    Row("new", given.new("AgentWorker", image="i"), None, None, None, IN_PROGRESS),
     Row(
-        "edited while the operator is away", have.worker_edited_while_the_operator_is_away,
-        "ScaledToZero", None, "True", MOVING,
+        "edited while no operator runs", given.worker_edited_while_no_operator_runs,
+        "ScaledToZero", None, "True", IN_PROGRESS,
     ),
-    Row("rolling out", have.worker("rolling", until="RollingOut"), "RollingOut", None, "False", MOVING),
-    Row("waiting for pollers", have.worker_without_pollers, "WaitingForPollers", None, "False", MOVING),
+    Row("rolling out", given.worker("rolling", until="RollingOut"), "RollingOut", None, "False", IN_PROGRESS),
+    Row("waiting for pollers", given.worker_without_pollers, "WaitingForPollers", None, "False", IN_PROGRESS),
     Row(
-        "its connection is not there yet",
-        have.worker("remote", connectionRef=NOBODY, until="ConnectionNotFound"),
-        "ConnectionNotFound", None, "False", MOVING,
+        "connection not found",
+        given.worker("remote", connectionRef=MISSING, until="ConnectionNotFound"),
+        "ConnectionNotFound", None, "False", IN_PROGRESS,
     ),
-    Row("at work", have.worker_at_work, "Available", None, "True", GOOD),
-    Row("scaled to zero", have.worker("idle", replicas=0, until="ScaledToZero"), "ScaledToZero", None, "True", GOOD),
-    Row("image cannot be pulled", have.worker_whose_image_is_missing, "ImagePullFailed", None, "False", BAD),
-    Row("crashing", have.worker_that_crashes, "CrashLoop", None, "False", BAD),
-    Row("past its deadline", have.worker_past_its_deadline, "ProgressDeadlineExceeded", None, "False", BAD),
-    Row("in no Temporal namespace", have.worker_in_no_temporal_namespace, "NamespaceNotFound", None, "False", BAD),
-    Row("its Deployment's name is taken", have.worker_in_a_taken_place, "ForeignObject", None, "False", BAD),
+    Row("available", given.worker_available, "Available", None, "True", CURRENT),
     Row(
-        "a spec that cannot work",
-        have.worker("clashing", env=[{"name": "TEMPORAL_ADDRESS", "value": "x:1"}], until="InvalidSpec"),
-        "InvalidSpec", None, "False", BAD,
+        "scaled to zero", given.worker("idle",
+        replicas=0, until="ScaledToZero"), "ScaledToZero", None, "True", CURRENT,
+    ),
+    Row("image cannot be pulled", given.worker_with_missing_image, "ImagePullFailed", None, "False", FAILED),
+    Row("in a crash loop", given.worker_in_crash_loop, "CrashLoop", None, "False", FAILED),
+    Row(
+        "past its progress deadline", given.worker_past_its_deadline,
+        "ProgressDeadlineExceeded", None, "False", FAILED,
+    ),
+    Row(
+        "Temporal namespace not found", given.worker_in_missing_temporal_namespace,
+        "NamespaceNotFound", None, "False", FAILED,
+    ),
+    Row("Deployment of another owner", given.worker_with_foreign_deployment, "ForeignObject", None, "False", FAILED),
+    Row(
+        "invalid spec",
+        given.worker("clashing", env=[{"name": "TEMPORAL_ADDRESS", "value": "x:1"}], until="InvalidSpec"),
+        "InvalidSpec", None, "False", FAILED,
     ),
 ]  # fmt: skip
 
 CONNECTIONS = [
-    Row("new", have.new("TemporalConnection", address="x:7233"), None, None, None, MOVING),
-    Row("reachable", have.connection("good", until="Reachable"), "Reachable", None, "True", GOOD),
+    Row("new", given.new("TemporalConnection", address="x:7233"), None, None, None, IN_PROGRESS),
+    Row("reachable", given.connection("good", until="Reachable"), "Reachable", None, "True", CURRENT),
     Row(
-        "does not answer", have.connection("dead", address="127.0.0.1:1", until="TemporalUnavailable"),
-        "TemporalUnavailable", None, "False", MOVING,
+        "Temporal unavailable", given.connection("dead", address="127.0.0.1:1", until="TemporalUnavailable"),
+        "TemporalUnavailable", None, "False", IN_PROGRESS,
     ),
     Row(
-        "no such Temporal namespace", have.connection("astray", namespace="nowhere", until="NamespaceNotFound"),
-        "NamespaceNotFound", None, "False", BAD,
+        "Temporal namespace not found", given.connection("astray", namespace="nowhere", until="NamespaceNotFound"),
+        "NamespaceNotFound", None, "False", FAILED,
     ),
 ]  # fmt: skip
 
 
 @pytest_asyncio.fixture(scope="module")
-async def stage(
+async def namespaces(
     control_plane: ControlPlane, temporal_server: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Namespaces]:
     """Namespaces with and without operators."""
-    async with have.stage(control_plane, temporal_server, tmp_path_factory.mktemp("operators")) as namespaces:
+    async with given.namespaces(control_plane, temporal_server, tmp_path_factory.mktemp("operators")) as namespaces:
         yield namespaces
 
 
 def rows(kind: str, table: list[Row]) -> list[object]:
-    return [pytest.param(row, id=f"{kind}: {row.situation}") for row in table]
+    return [pytest.param(row, id=f"{kind}: {row.scenario}") for row in table]
 
 
 @pytest.mark.parametrize(
     "row", rows("AgentRun", RUNS) + rows("AgentWorker", WORKERS) + rows("TemporalConnection", CONNECTIONS)
 )
-async def test_tools_read_a_status_as_the_contract_says(stage: Stage, row: Row):
-    body = await row.arrange(stage)
+async def test_deployment_tools_read_the_status_as_the_contract_requires(namespaces: Namespaces, row: Row):
+    body = await row.arrange(namespaces)
     ready = condition(body, "Ready")
     assert (ready.get("reason"), ready.get("status")) == (row.reason, row.ready)
     assert condition(body, "Succeeded").get("status") == row.succeeded
-    readings = read_as_tools_do(body)
+    readings = tool_statuses(body)
     assert ((readings.kstatus, readings.argo), readings.strict) == (row.reads, row.strict)
 
 
-async def test_argo_cd_shows_the_reason_and_the_message(stage: Stage):
-    body = await have.run("printer", workflow_type="Break", input="out of ink", until="WorkflowFailed")(stage)
-    assert read_as_tools_do(body).message == "WorkflowFailed: " + condition(body, "Ready")["message"]
-    assert "out of ink" in read_as_tools_do(body).message
+async def test_argo_cd_shows_the_reason_and_the_message_of_a_failed_run(namespaces: Namespaces):
+    body = await given.run("printer", workflow_type="Fail", input="out of ink", until="WorkflowFailed")(namespaces)
+    assert tool_statuses(body).message == "WorkflowFailed: " + condition(body, "Ready")["message"]
+    assert "out of ink" in tool_statuses(body).message
 
 
 @pytest.mark.parametrize("library", ["string", "math", "io", "os"])
-def test_a_recipe_gets_no_more_of_lua_than_argo_cd_gives_it(library: str):
+def test_a_health_recipe_cannot_use_a_lua_library_that_argo_cd_does_not_provide(library: str):
     body = {"apiVersion": API_VERSION, "kind": "AgentWorker", "metadata": {"name": "any", "generation": 1}}
     with pytest.raises(ValueError, match="attempt to index"):
-        ask(body, health=f"return {{status = {library}.name}}")
+        evaluate(body, health=f"return {{status = {library}.name}}")

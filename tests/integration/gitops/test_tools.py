@@ -1,4 +1,4 @@
-"""The recipes of docs/gitops.md for kubectl, Kustomize, Helm and Argo CD's actions, carried out as they stand there."""
+"""The recipes of docs/gitops.md for kubectl, Kustomize, Helm and Argo CD's actions, run unchanged."""
 
 import asyncio
 import json
@@ -14,19 +14,19 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.support.cluster import ControlPlane
-from tests.support.gitops import Shell, action_script, ask, discovery_script, manifests, read_as_tools_do, script
+from tests.support.gitops import Shell, action_script, discovery_script, evaluate, manifests, script, tool_statuses
 from tests.support.operator import Fleet, operator_process, state_of
 
 
 @workflow.defn(name="AgentRun")
 class Agent:
-    """Stands in for a declared agent: echoes its input, fails on "fail" until it is mended, and waits on "wait"."""
+    """Replaces a declared agent: returns its input, fails for "fail" until it is fixed, and waits for "wait"."""
 
-    mended = False
+    fixed = False
 
     @workflow.run
     async def run(self, envelope: dict[str, Any]) -> dict[str, Any]:
-        if envelope["input"] == "fail" and not Agent.mended:
+        if envelope["input"] == "fail" and not Agent.fixed:
             raise ApplicationError("out of paper", type="Broken", non_retryable=True)
         await workflow.wait_condition(lambda: envelope["input"] != "wait")
         return {"output": envelope["input"]}
@@ -36,9 +36,9 @@ class Agent:
 async def fleet(
     control_plane: ControlPlane, temporal_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Fleet]:
-    """A namespace with an operator and the AgentWorker `writers` of the page, which is polled."""
+    """A namespace with an operator, the AgentWorker `writers` of the page and a worker for it."""
     shared = Fleet(control_plane, control_plane.new_namespace(), await Client.connect(temporal_server))
-    control_plane.create(placed(shared, wave("AgentWorker")))
+    control_plane.create(in_namespace_of(shared, wave("AgentWorker")))
     with operator_process(tmp_path_factory.mktemp("operator"), shared.env()) as operator:
         await operator.until_ready()
         queue = f"{shared.namespace}/writers"
@@ -54,7 +54,7 @@ def shell(fleet: Fleet, tmp_path: Path) -> Shell:
 
 
 def wave(kind: str) -> dict[str, Any]:
-    """Return the page's object of this kind that belongs to a sync wave of Argo CD."""
+    """Return the page's object of this kind with a sync wave of Argo CD."""
     (found,) = (
         each
         for each in manifests()
@@ -63,8 +63,8 @@ def wave(kind: str) -> dict[str, Any]:
     return found
 
 
-def placed(fleet: Fleet, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with the namespace of the fleet."""
+def in_namespace_of(fleet: Fleet, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the object with the namespace of the fleet."""
     return {**manifest, "metadata": {**manifest["metadata"], "namespace": fleet.namespace}}
 
 
@@ -73,7 +73,7 @@ def create_run(fleet: Fleet, name: str, text: str) -> None:
 
 
 def runs(fleet: Fleet, prefix: str) -> set[str]:
-    """Return the names of the AgentRuns that begin so."""
+    """Return the names of the AgentRuns with a prefix."""
     names = fleet.kubectl("get", "agentruns", "-o", "jsonpath={.items[*].metadata.name}").split()
     return {name for name in names if name.startswith(prefix)}
 
@@ -81,15 +81,15 @@ def runs(fleet: Fleet, prefix: str) -> set[str]:
 # kubectl
 
 
-@pytest.mark.parametrize("words", ["condition=Succeeded --timeout=30m", "completionTime"])
-async def test_waiting_scripts_return_when_the_run_has_completed(fleet: Fleet, shell: Shell, words: str):
-    name = f"done-{words[:4].lower()}"
+@pytest.mark.parametrize("content", ["condition=Succeeded --timeout=30m", "completionTime"])
+async def test_the_wait_script_returns_when_the_run_has_completed(fleet: Fleet, shell: Shell, content: str):
+    name = f"done-{content[:4].lower()}"
     create_run(fleet, name, "hello")
-    await asyncio.to_thread(shell.succeed, script(words).replace("report", name).replace("30m", "60s"))
+    await asyncio.to_thread(shell.succeed, script(content).replace("report", name).replace("30m", "60s"))
     assert state_of(fleet.get("agentrun", name)) == "Completed"
 
 
-async def test_kubectl_wait_tells_a_run_that_failed_from_one_that_succeeded(fleet: Fleet, shell: Shell):
+async def test_kubectl_wait_times_out_for_a_failed_run_and_returns_for_a_completed_run(fleet: Fleet, shell: Shell):
     create_run(fleet, "failing", "fail")
     await fleet.until_state("failing", "WorkflowFailed")
     for kind in ("Succeeded", "Ready"):
@@ -101,17 +101,17 @@ async def test_kubectl_wait_tells_a_run_that_failed_from_one_that_succeeded(flee
         await asyncio.to_thread(shell.succeed, f"kubectl wait agentrun/good --for=condition={kind} --timeout=60s")
 
 
-async def test_the_script_for_either_end_fails_at_once_when_the_run_failed(fleet: Fleet, shell: Shell):
+async def test_the_script_for_success_or_failure_fails_at_once_when_the_run_fails(fleet: Fleet, shell: Shell):
     create_run(fleet, "bad", "fail")
     command = script("completionTime").replace("report", "bad").replace("30m", "60s")
     done = await asyncio.to_thread(shell.run, command)
     assert done.returncode == 1
-    assert "condition met" in done.stdout, "the first command has returned"
-    assert "condition not met" in done.stderr, "the second one did not wait"
+    assert "condition met" in done.stdout, "the first command returns"
+    assert "condition not met" in done.stderr, "the second command does not wait"
 
 
-@pytest.mark.parametrize("flags", ["", "--server-side"], ids=["client side", "server side"])
-async def test_an_applied_run_shows_no_drift_once_it_is_over(fleet: Fleet, shell: Shell, flags: str):
+@pytest.mark.parametrize("flags", ["", "--server-side"], ids=["client-side apply", "server-side apply"])
+async def test_an_applied_run_has_no_drift_after_it_completes(fleet: Fleet, shell: Shell, flags: str):
     name = f"steady-{len(flags)}"
     manifest = {
         "apiVersion": "durafleet.dev/v1alpha1",
@@ -123,10 +123,12 @@ async def test_an_applied_run_shows_no_drift_once_it_is_over(fleet: Fleet, shell
     shell.succeed(f"kubectl apply {flags} -f steady.json")
     applied = fleet.get("agentrun", name)
     await fleet.until_state(name, "Completed")
-    over = await fleet.until("agentrun", name, lambda it: "finalizers" not in it["metadata"], what="is let go")
+    completed = await fleet.until(
+        "agentrun", name, lambda it: "finalizers" not in it["metadata"], what="has no finalizer"
+    )
     assert await asyncio.to_thread(shell.succeed, f"kubectl diff {flags} -f steady.json") == ""
-    assert over["spec"] == applied["spec"]
-    assert {name: over["metadata"][name] for name in ("labels", "annotations", "generation")} == {
+    assert completed["spec"] == applied["spec"]
+    assert {name: completed["metadata"][name] for name in ("labels", "annotations", "generation")} == {
         name: applied["metadata"][name] for name in ("labels", "annotations", "generation")
     }
 
@@ -134,7 +136,7 @@ async def test_an_applied_run_shows_no_drift_once_it_is_over(fleet: Fleet, shell
 # Kustomize
 
 
-async def test_a_run_from_kustomize_runs_again_only_when_its_input_changes(fleet: Fleet, shell: Shell):
+async def test_kustomize_creates_a_new_run_only_when_the_input_changes(fleet: Fleet, shell: Shell):
     apply, before = script("kubectl apply -k"), runs(fleet, "report-")
     assert "created" in await asyncio.to_thread(shell.succeed, apply)
     (first,) = runs(fleet, "report-") - before
@@ -147,7 +149,7 @@ async def test_a_run_from_kustomize_runs_again_only_when_its_input_changes(fleet
     await fleet.until_state(second, "Completed")
 
 
-async def test_a_changed_agent_under_the_same_name_is_refused_with_what_to_do(fleet: Fleet, shell: Shell):
+async def test_changing_the_agent_of_an_existing_run_is_rejected_with_the_fix(fleet: Fleet, shell: Shell):
     (shell.folder / "runs" / "question.txt").write_text("Who asks?\n")
     shell.succeed(script("kubectl apply -k"))
     manifest = shell.folder / "runs" / "run.yaml"
@@ -157,7 +159,7 @@ async def test_a_changed_agent_under_the_same_name_is_refused_with_what_to_do(fl
     assert "create a new AgentRun" in done.stderr
 
 
-async def test_a_run_that_is_created_again_under_its_key_is_the_same_run(fleet: Fleet):
+async def test_a_run_recreated_with_its_idempotency_key_reports_the_same_workflow(fleet: Fleet):
     spec = {"agent": "writer", "input": "hello", "idempotencyKey": "once", "workerRef": {"name": "writers"}}
     fleet.create_run("restored", **spec)
     first = await fleet.until_state("restored", "Completed")
@@ -171,12 +173,12 @@ async def test_a_run_that_is_created_again_under_its_key_is_the_same_run(fleet: 
 # Helm
 
 
-def helm(words: str = "", *, release: str) -> str:
-    """Return the page's Helm command for another release, with more flags."""
-    return script("helm upgrade").replace("install report", f"install {release}").replace("30m", f"60s {words}").strip()
+def helm(flags: str = "", *, release: str) -> str:
+    """Return the page's Helm command for another release, with additional flags."""
+    return script("helm upgrade").replace("install report", f"install {release}").replace("30m", f"60s {flags}").strip()
 
 
-async def test_helm_waits_for_the_run_and_runs_it_once_for_each_input(fleet: Fleet, shell: Shell):
+async def test_helm_waits_for_the_run_and_creates_one_run_per_input(fleet: Fleet, shell: Shell):
     await asyncio.to_thread(shell.succeed, helm(release="weekly"))
     (first,) = runs(fleet, "weekly-")
     assert state_of(fleet.get("agentrun", first)) == "Completed"
@@ -189,7 +191,7 @@ async def test_helm_waits_for_the_run_and_runs_it_once_for_each_input(fleet: Fle
     assert state_of(fleet.get("agentrun", second)) == "Completed"
 
 
-async def test_helm_fails_as_soon_as_the_run_fails_and_says_why(fleet: Fleet, shell: Shell):
+async def test_helm_fails_as_soon_as_the_run_fails_and_reports_the_failure(fleet: Fleet, shell: Shell):
     done = await asyncio.to_thread(shell.run, helm("--set run.input=fail", release="broken"))
     assert done.returncode == 1
     assert "status: Failed" in done.stderr
@@ -197,7 +199,7 @@ async def test_helm_fails_as_soon_as_the_run_fails_and_says_why(fleet: Fleet, sh
     assert "deadline" not in done.stderr
 
 
-def test_helm_takes_no_generated_name(shell: Shell):
+def test_helm_rejects_a_run_with_generate_name(shell: Shell):
     template = shell.folder / "chart" / "templates" / "run.yaml"
     template.write_text(template.read_text().replace("  name:", "  generateName:"))
     done = shell.run(helm(release="nameless"))
@@ -205,7 +207,7 @@ def test_helm_takes_no_generated_name(shell: Shell):
     assert "resource name may not be empty" in done.stderr
 
 
-async def test_a_control_in_the_chart_reaches_the_run_that_is_there(fleet: Fleet, shell: Shell):
+async def test_a_control_set_by_helm_upgrade_applies_to_the_existing_run(fleet: Fleet, shell: Shell):
     await asyncio.to_thread(shell.succeed, helm("--set run.input=wait", release="held").replace("--wait", ""))
     (name,) = runs(fleet, "held-")
     await fleet.until_state(name, "Running")
@@ -215,12 +217,14 @@ async def test_a_control_in_the_chart_reaches_the_run_that_is_there(fleet: Fleet
     assert state_of(fleet.get("agentrun", name)) == "Cancelled"
 
 
-async def test_a_run_that_helm_tracks_outlives_its_time_to_live(fleet: Fleet, shell: Shell):
+async def test_a_run_that_helm_tracks_is_compacted_instead_of_deleted_after_its_time_to_live(
+    fleet: Fleet, shell: Shell
+):
     command = helm("--set controls.ttlSecondsAfterFinished=0", release="lasting")
     await asyncio.to_thread(shell.succeed, command)
     (name,) = runs(fleet, "lasting-")
     run = await fleet.until("agentrun", name, lambda it: it["status"].get("compacted"), what="is compacted")
-    assert read_as_tools_do(run).kstatus == "Current"
+    assert tool_statuses(run).kstatus == "Current"
     await asyncio.to_thread(shell.succeed, command)
     assert fleet.get("agentrun", name)["metadata"]["uid"] == run["metadata"]["uid"]
 
@@ -229,86 +233,86 @@ async def test_a_run_that_helm_tracks_outlives_its_time_to_live(fleet: Fleet, sh
 
 
 def actions(run: dict[str, Any]) -> set[str]:
-    """Return the actions that Argo CD offers on a run."""
-    found = ask(run, discovery=discovery_script())["actions"]
+    """Return the actions that Argo CD offers for a run."""
+    found = evaluate(run, discovery=discovery_script())["actions"]
     return {name for name, action in found.items() if not action["disabled"]}
 
 
-def take(fleet: Fleet, name: str, action: str) -> None:
-    """Take an action on an AgentRun, as Argo CD does: what the script changed becomes a merge patch."""
+def run_action(fleet: Fleet, name: str, action: str) -> None:
+    """Run an action on an AgentRun, as Argo CD does: the changes of the script become a merge patch."""
     run = fleet.get("agentrun", name)
-    changed = ask(run, action=action_script(action))["changed"]
-    assert {**changed, "spec": None} == {**run, "spec": None}, "actions change nothing but the spec"
-    gone = dict.fromkeys(run["spec"].keys() - changed["spec"].keys())
-    fleet.patch("agentrun", name, {**changed["spec"], **gone})
+    changed = evaluate(run, action=action_script(action))["changed"]
+    assert {**changed, "spec": None} == {**run, "spec": None}, "actions change only the spec"
+    removed = dict.fromkeys(run["spec"].keys() - changed["spec"].keys())
+    fleet.patch("agentrun", name, {**changed["spec"], **removed})
 
 
-async def test_a_running_run_offers_to_cancel_it_and_argo_cd_then_calls_it_healthy(fleet: Fleet):
+async def test_a_running_run_can_be_cancelled_from_argo_cd_and_is_then_healthy(fleet: Fleet):
     create_run(fleet, "unwanted", "wait")
     assert actions(await fleet.until_state("unwanted", "Running")) == {"cancel", "suspend"}
-    take(fleet, "unwanted", "cancel")
+    run_action(fleet, "unwanted", "cancel")
     run = await fleet.until_state("unwanted", "Cancelled")
-    assert read_as_tools_do(run).argo == "Healthy"
+    assert tool_statuses(run).argo == "Healthy"
     assert actions(run) == {"retry"}
 
 
 async def test_a_run_can_be_suspended_and_resumed_from_argo_cd(fleet: Fleet):
     create_run(fleet, "paused", "wait")
     await fleet.until_state("paused", "Running")
-    take(fleet, "paused", "suspend")
+    run_action(fleet, "paused", "suspend")
     run = await fleet.until_state("paused", "Suspended")
-    assert read_as_tools_do(run).argo == "Healthy"
+    assert tool_statuses(run).argo == "Healthy"
     assert actions(run) == {"cancel", "resume"}
-    take(fleet, "paused", "resume")
-    assert read_as_tools_do(await fleet.until_state("paused", "Running")).argo == "Progressing"
+    run_action(fleet, "paused", "resume")
+    assert tool_statuses(await fleet.until_state("paused", "Running")).argo == "Progressing"
 
 
 async def test_a_failed_run_can_be_retried_from_argo_cd(fleet: Fleet, monkeypatch: pytest.MonkeyPatch):
     create_run(fleet, "unlucky", "fail")
     assert actions(await fleet.until_state("unlucky", "WorkflowFailed")) == {"retry"}
-    monkeypatch.setattr(Agent, "mended", True)
-    take(fleet, "unlucky", "retry")
-    assert read_as_tools_do(await fleet.until_state("unlucky", "Completed")).argo == "Healthy"
+    monkeypatch.setattr(Agent, "fixed", True)
+    run_action(fleet, "unlucky", "retry")
+    assert tool_statuses(await fleet.until_state("unlucky", "Completed")).argo == "Healthy"
 
 
-async def test_a_run_that_was_cancelled_by_an_action_can_be_retried_by_one(fleet: Fleet):
+async def test_a_run_cancelled_from_argo_cd_can_be_retried_from_argo_cd(fleet: Fleet):
     create_run(fleet, "regretted", "wait")
     await fleet.until_state("regretted", "Running")
-    take(fleet, "regretted", "cancel")
+    run_action(fleet, "regretted", "cancel")
     await fleet.until_state("regretted", "Cancelled")
-    take(fleet, "regretted", "retry")
+    run_action(fleet, "regretted", "retry")
     assert "stop" not in (await fleet.until_state("regretted", "Running"))["spec"]
 
 
-async def test_a_completed_run_offers_nothing(fleet: Fleet):
+async def test_a_completed_run_has_no_actions_in_argo_cd(fleet: Fleet):
     create_run(fleet, "complete", "hello")
     assert actions(await fleet.until_state("complete", "Completed")) == set()
 
 
-async def test_an_unseen_run_can_be_cancelled_and_suspended(fleet: Fleet):
-    unwatched = Fleet(fleet.plane, fleet.plane.new_namespace(), fleet.client)
-    assert actions(unwatched.create_run("unseen", "Echo")) == {"cancel", "suspend"}
+async def test_a_run_without_a_status_can_be_cancelled_and_suspended_from_argo_cd(fleet: Fleet):
+    without_operator = Fleet(fleet.plane, fleet.plane.new_namespace(), fleet.client)
+    assert actions(without_operator.create_run("unseen", "Echo")) == {"cancel", "suspend"}
 
 
-async def test_a_hook_has_a_generated_name_which_apply_does_not_take(fleet: Fleet, shell: Shell):
+async def test_the_hook_with_a_generated_name_can_be_created_but_not_applied(fleet: Fleet, shell: Shell):
     (hook,) = (each for each in manifests() if "generateName" in each["metadata"])
     (shell.folder / "hook.json").write_text(json.dumps(hook))
     for flags in ("", "--server-side"):
         assert "cannot use generate name with apply" in shell.run(f"kubectl apply {flags} -f hook.json").stderr
     created = shell.succeed("kubectl create -f hook.json -o name").strip()
     run = await fleet.until_state(created.partition("/")[2], "Completed")
-    assert read_as_tools_do(run).argo == "Healthy"
+    assert tool_statuses(run).argo == "Healthy"
 
 
-async def test_a_wave_waits_for_its_fleet_and_the_next_one_for_its_run(fleet: Fleet):
+async def test_a_sync_wave_is_progressing_while_its_worker_rolls_out_and_healthy_when_its_run_completes(fleet: Fleet):
     worker = await fleet.until_reason("agentworker", "writers", "RollingOut")
-    assert read_as_tools_do(worker).argo == "Progressing"
-    run = placed(fleet, wave("AgentRun"))
+    assert tool_statuses(worker).argo == "Progressing"
+    run = in_namespace_of(fleet, wave("AgentRun"))
     fleet.plane.create(run)
-    assert read_as_tools_do(await fleet.until_state(run["metadata"]["name"], "Completed")).argo == "Healthy"
+    assert tool_statuses(await fleet.until_state(run["metadata"]["name"], "Completed")).argo == "Healthy"
 
 
-def test_the_settings_for_argo_cd_are_a_config_map_that_the_api_server_takes(shell: Shell):
+def test_the_settings_for_argo_cd_are_a_valid_config_map(shell: Shell):
     (settings,) = (each for each in manifests() if each["metadata"].get("name") == "argocd-cm")
     metadata = {**settings["metadata"], "namespace": shell.namespace}
     (shell.folder / "settings.json").write_text(json.dumps({**settings, "metadata": metadata}))

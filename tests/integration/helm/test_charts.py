@@ -1,4 +1,4 @@
-"""The charts as Helm renders them and the API server takes them."""
+"""The charts as Helm renders them and as the API server accepts them."""
 
 import json
 import re
@@ -16,14 +16,14 @@ Objects = dict[tuple[str, str], dict[str, Any]]
 
 
 def render(control_plane: ControlPlane, *sets: str, namespace: str = "system") -> Objects:
-    """Render the operator's chart as the release "fleet"; objects by kind and namespace/name."""
+    """Render the operator's chart as the release "fleet"; return the objects by kind and namespace/name."""
     flags = [part for value in sets for part in ("--set", value)]
     text = control_plane.helm("template", "fleet", str(CHART), "--namespace", namespace, *flags)
     documents = [document for document in yaml.safe_load_all(text) if document]
-    return {(each["kind"], place(each)): each for each in documents}
+    return {(each["kind"], namespaced_name(each)): each for each in documents}
 
 
-def place(document: dict[str, Any]) -> str:
+def namespaced_name(document: dict[str, Any]) -> str:
     meta = document["metadata"]
     return f"{meta.get('namespace', '')}/{meta['name']}"
 
@@ -42,12 +42,12 @@ def environment(objects: Objects) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("chart", [CHART, CRD_CHART], ids=lambda chart: chart.name)
-def test_helm_lint_finds_nothing(control_plane: ControlPlane, chart: object):
+def test_helm_lint_reports_no_problems(control_plane: ControlPlane, chart: object):
     assert "0 chart(s) failed" in control_plane.helm("lint", "--strict", str(chart))
 
 
 LEADER = "system/fleet-durafleet-leader"
-"""The Role for the Lease: always, and in the release's own namespace only."""
+"""The Role for the Lease; every release has it, in its own namespace only."""
 
 
 def test_a_cluster_wide_release_has_one_cluster_role_and_a_role_for_its_lease(control_plane: ControlPlane):
@@ -62,7 +62,7 @@ def test_a_cluster_wide_release_has_one_cluster_role_and_a_role_for_its_lease(co
     assert environment(objects)["DURAFLEET_WATCH_NAMESPACES"] == ""
 
 
-def test_a_namespaced_release_has_roles_in_these_namespaces_only(control_plane: ControlPlane):
+def test_a_namespaced_release_has_roles_in_the_watched_namespaces_only(control_plane: ControlPlane):
     objects = render(control_plane, "watchNamespaces={sales,support}", "rbac.aggregate=false")
     roles = {key for key in objects if "Role" in key[0]} - {("Role", LEADER), ("RoleBinding", LEADER)}
     assert roles == {
@@ -73,24 +73,24 @@ def test_a_namespaced_release_has_roles_in_these_namespaces_only(control_plane: 
     assert environment(objects)["DURAFLEET_WATCH_NAMESPACES"] == "sales,support"
 
 
-def test_a_namespaced_release_can_do_without_cluster_scoped_objects(control_plane: ControlPlane):
+def test_a_namespaced_release_can_be_rendered_without_cluster_scoped_objects(control_plane: ControlPlane):
     without = ("rbac.aggregate=false", "admissionPolicy.enabled=false", "apiPriority.enabled=false")
     objects = render(control_plane, "watchNamespaces={a}", *without)
     assert [key for key in objects if key[1].startswith("/")] == []
 
 
-def test_the_operators_rights_hold_no_wildcard_and_no_secret(control_plane: ControlPlane):
+def test_the_operators_cluster_role_has_no_wildcard_and_no_access_to_secrets(control_plane: ControlPlane):
     rules = render(control_plane)["ClusterRole", "/system-fleet-durafleet"]["rules"]
-    words = {word for rule in rules for part in rule.values() for word in part}
-    assert words.isdisjoint({"*", "secrets", "pods/exec", "escalate", "impersonate", "bind"})
+    values = {word for rule in rules for part in rule.values() for word in part}
+    assert values.isdisjoint({"*", "secrets", "pods/exec", "escalate", "impersonate", "bind"})
 
 
-def test_secrets_may_be_read_one_by_one_only_where_the_values_say_so(control_plane: ControlPlane):
+def test_with_input_from_secrets_enabled_the_operator_may_get_but_not_list_secrets(control_plane: ControlPlane):
     rules = render(control_plane, "inputFromSecrets.enabled=true")["ClusterRole", "/system-fleet-durafleet"]["rules"]
     assert [rule["verbs"] for rule in rules if "secrets" in rule["resources"]] == [["get"]]
 
 
-def test_the_pod_is_taken_where_pod_security_is_restricted(control_plane: ControlPlane):
+def test_the_operator_pod_is_accepted_under_pod_security_restricted(control_plane: ControlPlane):
     namespace = control_plane.new_namespace(**{"pod-security.kubernetes.io__enforce": "restricted"})
     template = pod_of(render(control_plane))
     spec = {key: value for key, value in template["spec"].items() if key != "serviceAccountName"}
@@ -99,7 +99,7 @@ def test_the_pod_is_taken_where_pod_security_is_restricted(control_plane: Contro
     assert control_plane.create(pod, dry_run=True)["spec"]["containers"][0]["name"] == "operator"
 
 
-def test_the_container_has_a_read_only_root_probes_and_bounds(control_plane: ControlPlane):
+def test_the_container_has_a_read_only_root_filesystem_probes_and_resource_limits(control_plane: ControlPlane):
     container = pod_of(render(control_plane))["spec"]["containers"][0]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "http"}
@@ -107,7 +107,7 @@ def test_the_container_has_a_read_only_root_probes_and_bounds(control_plane: Con
     assert {"requests", "limits"} <= container["resources"].keys()
 
 
-def test_one_operator_leads_and_another_stands_by(control_plane: ControlPlane):
+def test_the_default_release_has_two_replicas_with_leader_election(control_plane: ControlPlane):
     objects = render(control_plane)
     spec = objects["Deployment", "system/fleet-durafleet"]["spec"]
     assert spec["replicas"] == 2
@@ -117,14 +117,14 @@ def test_one_operator_leads_and_another_stands_by(control_plane: ControlPlane):
     assert objects["PodDisruptionBudget", "system/fleet-durafleet"]["spec"]["maxUnavailable"] == 1
 
 
-def test_a_single_replica_has_a_lease_too_and_blocks_no_drain(control_plane: ControlPlane):
+def test_a_single_replica_has_a_lease_and_no_pod_disruption_budget(control_plane: ControlPlane):
     objects = render(control_plane, "replicas=1")
     assert objects["Deployment", "system/fleet-durafleet"]["spec"]["replicas"] == 1
     assert environment(objects)["DURAFLEET_LEASE_NAME"] == "fleet-durafleet"
     assert "PodDisruptionBudget" not in kinds(objects)
 
 
-def test_each_shard_has_a_deployment_a_lease_and_pods_of_its_own(control_plane: ControlPlane):
+def test_each_shard_has_its_own_deployment_lease_and_pods(control_plane: ControlPlane):
     objects = render(control_plane, "shards=3")
     deployments = {name: each for (kind, name), each in objects.items() if kind == "Deployment"}
     assert sorted(deployments) == [f"system/fleet-durafleet-{shard}" for shard in range(3)]
@@ -155,11 +155,11 @@ def test_each_shard_has_a_deployment_a_lease_and_pods_of_its_own(control_plane: 
     ],
     ids=["default tag", "tag", "digest", "tag and digest"],
 )
-def test_the_image_is_named_by_tag_or_digest(control_plane: ControlPlane, values: list[str], image: str):
+def test_the_image_reference_has_the_tag_the_digest_or_both(control_plane: ControlPlane, values: list[str], image: str):
     assert pod_of(render(control_plane, *values))["spec"]["containers"][0]["image"] == image
 
 
-def test_values_reach_the_operators_settings(control_plane: ControlPlane):
+def test_chart_values_set_the_operators_environment_variables(control_plane: ControlPlane):
     variables = environment(
         render(
             control_plane,
@@ -183,7 +183,7 @@ def test_values_reach_the_operators_settings(control_plane: ControlPlane):
 CALLBACKS = ("callbacks.existingSecret.name=callbacks", "callbacks.existingSecret.key=hmac")
 
 
-def test_callbacks_have_an_address_a_secret_and_a_service(control_plane: ControlPlane):
+def test_a_callback_url_adds_the_secret_the_service_and_the_network_policy_port(control_plane: ControlPlane):
     url = "http://fleet-durafleet-callbacks.system:8081/callbacks/completed"
     objects = render(control_plane, f"callbacks.url={url}", "networkPolicy.enabled=true", *CALLBACKS)
     variables = {each["name"]: each for each in pod_of(objects)["spec"]["containers"][0]["env"]}
@@ -202,7 +202,7 @@ def test_callbacks_have_an_address_a_secret_and_a_service(control_plane: Control
     assert policy["ingress"] == [{"ports": [{"port": "http"}, {"port": "callbacks"}]}]
 
 
-def test_each_shard_is_called_at_an_address_of_its_own(control_plane: ControlPlane):
+def test_each_shard_has_its_own_callback_url_and_service(control_plane: ControlPlane):
     url = r"http://fleet-durafleet-\{shard\}-callbacks.system:8081/callbacks/completed"
     objects = render(control_plane, "shards=2", f"callbacks.url={url}", *CALLBACKS)
     for shard in ("0", "1"):
@@ -215,33 +215,33 @@ def test_each_shard_is_called_at_an_address_of_its_own(control_plane: ControlPla
         render(control_plane, "shards=2", "callbacks.url=http://one:8080/callbacks/completed", *CALLBACKS)
 
 
-def test_callbacks_without_a_secret_are_refused(control_plane: ControlPlane):
+def test_a_callback_url_without_a_secret_is_rejected(control_plane: ControlPlane):
     with pytest.raises(ClusterError, match="existingSecret/name"):
         render(control_plane, "callbacks.url=http://one:8080/callbacks/completed")
 
 
-def test_options_are_off_until_asked_for(control_plane: ControlPlane):
-    usual = render(control_plane)
-    assert kinds(usual).isdisjoint({"ServiceMonitor", "NetworkPolicy"})
-    assert [place for kind, place in usual if kind == "Service"] == ["system/fleet-durafleet-metrics"]
-    assert not [name for name in environment(usual) if "CALLBACK" in name]
-    asked = render(control_plane, "metrics.serviceMonitor.enabled=true", "networkPolicy.enabled=true")
-    assert {"ServiceMonitor", "NetworkPolicy"} <= kinds(asked)
+def test_service_monitor_network_policy_and_callbacks_are_disabled_by_default(control_plane: ControlPlane):
+    default = render(control_plane)
+    assert kinds(default).isdisjoint({"ServiceMonitor", "NetworkPolicy"})
+    assert [name for kind, name in default if kind == "Service"] == ["system/fleet-durafleet-metrics"]
+    assert not [name for name in environment(default) if "CALLBACK" in name]
+    enabled = render(control_plane, "metrics.serviceMonitor.enabled=true", "networkPolicy.enabled=true")
+    assert {"ServiceMonitor", "NetworkPolicy"} <= kinds(enabled)
 
 
-def test_the_network_policy_lets_the_operator_reach_temporal(control_plane: ControlPlane):
+def test_the_network_policy_allows_egress_to_temporal(control_plane: ControlPlane):
     objects = render(control_plane, "networkPolicy.enabled=true", "temporal.address=t:7244")
     egress = objects["NetworkPolicy", "system/fleet-durafleet"]["spec"]["egress"]
     assert 7244 in {port["port"] for rule in egress for port in rule["ports"]}
 
 
-def test_the_operators_chart_brings_no_custom_resource(control_plane: ControlPlane):
+def test_the_operators_chart_contains_no_durafleet_resource(control_plane: ControlPlane):
     groups = {each["apiVersion"].partition("/")[0] for each in render(control_plane).values()}
     assert "durafleet.dev" not in groups
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "message"),
     [
         ("replicas=0", "/replicas"),
         ("shards=0", "/shards"),
@@ -254,8 +254,8 @@ def test_the_operators_chart_brings_no_custom_resource(control_plane: ControlPla
         ("watchNamespaces={Not_A_Name}", "/watchNamespaces/0"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(control_plane: ControlPlane, value: str, words: str):
-    with pytest.raises(ClusterError, match=re.escape(words)):
+def test_an_invalid_chart_value_is_rejected_by_name(control_plane: ControlPlane, value: str, message: str):
+    with pytest.raises(ClusterError, match=re.escape(message)):
         render(control_plane, value)
 
 
@@ -265,7 +265,7 @@ def test_values_of_a_parent_chart_are_accepted(control_plane: ControlPlane):
 
 @pytest.fixture(scope="module")
 def release(control_plane: ControlPlane) -> Iterator[str]:
-    """A namespaced release in a namespace that it watches."""
+    """A namespaced release in the namespace that it watches."""
     name = control_plane.new_namespace()
     control_plane.helm("install", "fleet", str(CHART), "-n", name, "--set", f"watchNamespaces={{{name}}}")
     yield name
@@ -294,7 +294,9 @@ DENIED = [
 ]
 
 
-def test_the_operators_requests_and_no_others_have_their_own_priority_level(control_plane: ControlPlane, release: str):
+def test_the_operators_requests_and_no_others_use_its_flow_schema_and_priority_level(
+    control_plane: ControlPlane, release: str
+):
     schema = json.loads(control_plane.kubectl("get", "flowschema", f"{release}-fleet-durafleet", "-o", "json"))
     subjects = [subject for rule in schema["spec"]["rules"] for subject in rule["subjects"]]
     account = {"name": "fleet-durafleet", "namespace": release}
@@ -306,7 +308,7 @@ def test_the_operators_requests_and_no_others_have_their_own_priority_level(cont
 
 
 def allowed(control_plane: ControlPlane, verb: str, resource: str, *, namespace: str, user: str) -> bool:
-    """Ask the API server what a user may do."""
+    """Return whether the API server allows a user an operation."""
     name, _, subresource = resource.partition("/")
     flags = [f"--subresource={subresource}"] if subresource else []
     try:
@@ -321,20 +323,24 @@ def may(control_plane: ControlPlane, release: str, verb: str, resource: str, *, 
     return allowed(control_plane, verb, resource, namespace=namespace, user=account)
 
 
-def test_the_operator_may_do_what_it_does_and_no_more(control_plane: ControlPlane, release: str):
+def test_the_operator_has_the_permissions_that_it_needs_and_no_others(control_plane: ControlPlane, release: str):
     assert [each for each in ALLOWED if not may(control_plane, release, *each, namespace=release)] == []
     assert [each for each in DENIED if may(control_plane, release, *each, namespace=release)] == []
 
 
-def test_a_namespaced_operator_may_do_nothing_elsewhere(control_plane: ControlPlane, release: str, namespace: str):
+def test_a_namespaced_operator_has_no_permissions_in_other_namespaces(
+    control_plane: ControlPlane, release: str, namespace: str
+):
     assert [each for each in ALLOWED if may(control_plane, release, *each, namespace=namespace)] == []
 
 
-def test_the_operator_may_write_its_own_lease_and_no_other(control_plane: ControlPlane, release: str, namespace: str):
-    def may_patch(lease: str, where: str) -> bool:
+def test_the_operator_may_patch_its_own_lease_and_no_other(control_plane: ControlPlane, release: str, namespace: str):
+    def may_patch(lease: str, in_namespace: str) -> bool:
         user = f"--as=system:serviceaccount:{release}:fleet-durafleet"
         try:
-            control_plane.kubectl("auth", "can-i", "patch", f"leases.coordination.k8s.io/{lease}", "-n", where, user)
+            control_plane.kubectl(
+                "auth", "can-i", "patch", f"leases.coordination.k8s.io/{lease}", "-n", in_namespace, user
+            )
         except ClusterError:
             return False
         return True
@@ -345,13 +351,13 @@ def test_the_operator_may_write_its_own_lease_and_no_other(control_plane: Contro
     assert not may_patch("fleet-durafleet", namespace)
 
 
-async def test_whoever_may_edit_a_namespace_may_create_runs_there(
+async def test_a_user_with_the_role_edit_in_a_namespace_may_create_runs_in_it(
     control_plane: ControlPlane, release: str, namespace: str
 ):
     control_plane.kubectl("-n", namespace, "create", "rolebinding", "dev", "--clusterrole=edit", "--user=dev")
 
-    def may_create(where: str) -> bool:
-        return allowed(control_plane, "create", "agentruns.durafleet.dev", namespace=where, user="dev")
+    def may_create(in_namespace: str) -> bool:
+        return allowed(control_plane, "create", "agentruns.durafleet.dev", namespace=in_namespace, user="dev")
 
-    await until(lambda: may_create(namespace), what="the role edit covers AgentRuns")
+    await until(lambda: may_create(namespace), what="the role edit includes AgentRuns")
     assert not may_create(release)

@@ -1,4 +1,4 @@
-"""The operator's process: its settings, its probes, its exit codes."""
+"""The operator process: settings, probes and exit codes."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def env(fleet: Fleet) -> dict[str, str]:
     return fleet.env()
 
 
-async def test_asked_to_stop_it_ends_with_code_0(env: dict[str, str], tmp_path: Path):
+async def test_the_operator_exits_with_code_0_on_sigterm(env: dict[str, str], tmp_path: Path):
     with operator_process(tmp_path, env) as operator:
         await operator.until_ready()
         operator.terminate()
@@ -29,7 +29,7 @@ async def test_asked_to_stop_it_ends_with_code_0(env: dict[str, str], tmp_path: 
         assert "Traceback" not in operator.output()
 
 
-async def test_asked_to_stop_while_runs_are_open_it_ends_with_code_0(fleet: Fleet, tmp_path: Path):
+async def test_the_operator_exits_with_code_0_on_sigterm_while_runs_are_open(fleet: Fleet, tmp_path: Path):
     fleet.create_worker()
     with operator_process(tmp_path, fleet.env()) as operator:
         fleet.create_run("open", "Wait")
@@ -39,7 +39,7 @@ async def test_asked_to_stop_while_runs_are_open_it_ends_with_code_0(fleet: Flee
         assert "Traceback" not in operator.output()
 
 
-async def test_its_probes_and_metrics_answer(env: dict[str, str], tmp_path: Path):
+async def test_the_operator_serves_probes_and_metrics(env: dict[str, str], tmp_path: Path):
     with operator_process(tmp_path, env) as operator:
         await operator.until_ready()
         assert [operator.probe(path) for path in ("/livez", "/readyz", "/metrics")] == [200, 200, 200]
@@ -56,7 +56,7 @@ async def test_its_probes_and_metrics_answer(env: dict[str, str], tmp_path: Path
         ("KUBECONFIG", "/nonexistent/kubeconfig"),
     ],
 )
-def test_a_wrong_setting_is_named_and_ends_it_with_code_2(env: dict[str, str], name: str, value: str):
+def test_the_operator_names_an_invalid_setting_and_exits_with_code_2(env: dict[str, str], name: str, value: str):
     run = subprocess.run(
         [sys.executable, *MODULE],
         env={**env, "DURAFLEET_LEASE_NAME": "operator", "DURAFLEET_LEASE_NAMESPACE": "default", name: value},

@@ -1,4 +1,4 @@
-"""What CEL cannot see: the operator ends such a run as InvalidSpec, with a message that names the field and the fix."""
+"""Invalid input that CEL cannot check: the run ends as InvalidSpec, with a message that names the field and the fix."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ BYTES = {"configMapKeyRef": {"name": "texts", "key": "bytes"}}
 async def fleet(
     control_plane: ControlPlane, temporal_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Fleet]:
-    """A namespace with an operator, a worker with the agent `greeter`, and no admission policy in the way."""
+    """A namespace with an operator and a worker with the agent `greeter`, without the admission policy."""
     client = await Client.connect(temporal_server)
     shared = Fleet(control_plane, control_plane.new_namespace(), client)
     shared.create_worker(agents=[{"name": "greeter", "model": "test"}])
@@ -40,33 +40,33 @@ async def fleet(
             yield shared
 
 
-REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "no input for an agent": ({}, ["spec.input is empty", "new name"]),
+INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "an agent without an input": ({}, ["spec.input is empty", "new name"]),
     "a blank input": ({"input": " \n"}, ["spec.input is empty"]),
     "an empty object": ({"input": {}}, ["spec.input is empty"]),
-    "an input of 64 KiB and a byte": ({"input": "x" * (64 * 1024 - 1)}, ["spec.input has 65537 bytes", "65536"]),
-    "an input too long in bytes only": ({"input": "é" * (32 * 1024)}, ["spec.input has 65538 bytes"]),
-    "an input too long as an object": ({"input": {"text": "x" * (64 * 1024)}}, ["over the limit of 65536"]),
-    "input and inputFrom": ({"input": "hello", "inputFrom": MAP}, ["only one of input and inputFrom"]),
-    "too long elsewhere": ({"inputFrom": MAP}, ["The input that spec.inputFrom names has 65539 bytes"]),
-    "blank elsewhere": ({"inputFrom": BLANK}, ["The input that spec.inputFrom names is empty"]),
-    "no text elsewhere": ({"inputFrom": BYTES}, ["'texts'", "no UTF-8 text"]),
-    "a heartbeat beyond the worker's activity": (
+    "an input of 64 KiB and one byte": ({"input": "x" * (64 * 1024 - 1)}, ["spec.input has 65537 bytes", "65536"]),
+    "an input that is too long only in bytes": ({"input": "é" * (32 * 1024)}, ["spec.input has 65538 bytes"]),
+    "an object that is too long": ({"input": {"text": "x" * (64 * 1024)}}, ["over the limit of 65536"]),
+    "both input and inputFrom": ({"input": "hello", "inputFrom": MAP}, ["only one of input and inputFrom"]),
+    "an inputFrom with too many bytes": ({"inputFrom": MAP}, ["The input that spec.inputFrom names has 65539 bytes"]),
+    "an inputFrom with blank text": ({"inputFrom": BLANK}, ["The input that spec.inputFrom names is empty"]),
+    "an inputFrom with bytes that are not UTF-8": ({"inputFrom": BYTES}, ["'texts'", "no UTF-8 text"]),
+    "a heartbeat longer than the worker's activity": (
         {"input": "hello", "timeouts": {"heartbeat": "6m"}},
         ["spec.timeouts", "heartbeat (6m) must be shorter than activity (5m)"],
     ),
-    "an activity beyond the worker's workflow": (
+    "an activity longer than the worker's workflow": (
         {"input": "hello", "timeouts": {"activity": "2h"}},
         ["activity (2h)", "shorter than workflow (1h)"],
     ),
 }
 
 
-@pytest.mark.parametrize(("spec", "words"), REFUSED.values(), ids=REFUSED.keys())
-async def test_a_run_that_cannot_work_ends_with_a_message_that_names_the_fix(
+@pytest.mark.parametrize(("spec", "words"), INVALID.values(), ids=INVALID.keys())
+async def test_a_run_with_invalid_input_or_timeouts_ends_as_invalid_spec_with_the_fix(
     fleet: Fleet, spec: dict[str, Any], words: list[str], request: pytest.FixtureRequest
 ):
-    name = "bad-" + str(list(REFUSED).index(request.node.callspec.id))
+    name = "bad-" + str(list(INVALID).index(request.node.callspec.id))
     created = fleet.create_run(name, agent="greeter", **spec)
     run = await fleet.until_state(name, "InvalidSpec")
     message = condition(run, "Stalled")["message"]
@@ -76,7 +76,7 @@ async def test_a_run_that_cannot_work_ends_with_a_message_that_names_the_fix(
     assert not run["metadata"].get("finalizers")
 
 
-async def test_an_input_of_64_kib_in_any_script_runs(fleet: Fleet):
+async def test_a_run_with_a_long_unicode_input_completes(fleet: Fleet):
     text = "Grüß Gott, 世界 🙂 " * 2000
     fleet.create_run("long-enough", "Echo", input=text)
     run = await fleet.until_state("long-enough", "Completed")
@@ -86,7 +86,7 @@ async def test_an_input_of_64_kib_in_any_script_runs(fleet: Fleet):
     assert run["status"]["result"]["size"] == len(text.encode())
 
 
-async def test_the_longest_name_there_is_runs(fleet: Fleet):
+async def test_a_run_with_the_longest_name_and_idempotency_key_completes(fleet: Fleet):
     name = ".".join(["r" * 63] * 3 + ["r" * 61])
     fleet.create_run(name, "Echo", input="hello", idempotencyKey="k" * 128)
     run = await fleet.until_state(name, "Completed")

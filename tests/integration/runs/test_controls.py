@@ -1,4 +1,4 @@
-"""What a user does with AgentRuns: hold, resume, stop, retry, queue, adopt, clean up. On the real servers."""
+"""Controls of AgentRuns on the real servers: suspend, resume, stop, retry, queue, adopt, clean up."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +20,7 @@ from tests.support.workflows import BROKEN, effects_of, executions_of
 async def fleet(
     control_plane: ControlPlane, temporal_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Fleet]:
-    """A namespace with an operator, an AgentWorker `support`, and something that polls its task queue."""
+    """A namespace with an operator, an AgentWorker `support` and a worker for it."""
     client = await Client.connect(temporal_server)
     shared = Fleet(control_plane, control_plane.new_namespace(), client)
     shared.create_worker()
@@ -32,7 +32,7 @@ async def fleet(
 
 @pytest.fixture
 def broken() -> Iterator[set[str]]:
-    """Names of effects that fail, until they are taken out."""
+    """The names of effects that fail; a test removes them to fix the effects."""
     yield BROKEN
     BROKEN.clear()
 
@@ -40,7 +40,7 @@ def broken() -> Iterator[set[str]]:
 # Suspend and resume
 
 
-async def test_a_suspended_run_starts_when_it_is_resumed(fleet: Fleet):
+async def test_a_run_suspended_before_it_starts_starts_when_it_is_resumed(fleet: Fleet):
     created = fleet.create_run("held", "Echo", input="hello", suspend=True)
     run = await fleet.until_state("held", "Suspended")
     assert condition(run, "Ready")["status"] == "True"
@@ -49,7 +49,7 @@ async def test_a_suspended_run_starts_when_it_is_resumed(fleet: Fleet):
     await fleet.until_state("held", "Completed")
 
 
-async def test_a_running_run_is_paused_and_goes_on(fleet: Fleet):
+async def test_a_running_run_is_paused_by_suspend_and_completes_after_resume(fleet: Fleet):
     created = fleet.create_run("paused", "Wait")
     await fleet.until_state("paused", "Running")
     fleet.patch("agentrun", "paused", {"suspend": True})
@@ -81,7 +81,7 @@ async def test_a_paused_run_can_be_deleted(fleet: Fleet):
     assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
 
 
-async def test_a_server_that_cannot_pause_is_told_of_in_the_status(
+async def test_a_suspended_run_reports_that_the_temporal_server_cannot_pause(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ):
     with dev_server(pause=False) as address:
@@ -101,7 +101,7 @@ async def test_a_server_that_cannot_pause_is_told_of_in_the_status(
 # Retry
 
 
-async def test_a_retry_goes_on_from_the_step_that_failed(fleet: Fleet, broken: set[str]):
+async def test_a_retry_continues_from_the_failed_step(fleet: Fleet, broken: set[str]):
     broken.add("retry-b")
     created = fleet.create_run("retried", "Steps", input=["retry-a", "retry-b", "retry-c"])
     failed = await fleet.until_state("retried", "WorkflowFailed")
@@ -115,12 +115,12 @@ async def test_a_retry_goes_on_from_the_step_that_failed(fleet: Fleet, broken: s
     [attempt] = run["status"]["attempts"]
     assert attempt["runId"] == failed["status"]["workflow"]["runId"] != run["status"]["workflow"]["runId"]
     assert attempt["state"] == "WorkflowFailed"
-    assert "retry-b does not work today" in attempt["message"]
+    assert "retry-b is broken" in attempt["message"]
     assert run["status"]["retryToken"] == "1"
-    await fleet.until("agentrun", "retried", lambda it: not it["metadata"].get("finalizers"), what="is let go")
+    await fleet.until("agentrun", "retried", lambda it: not it["metadata"].get("finalizers"), what="has no finalizer")
 
 
-async def test_a_retry_from_the_start_does_everything_again(fleet: Fleet, broken: set[str]):
+async def test_a_retry_from_the_start_repeats_all_steps(fleet: Fleet, broken: set[str]):
     broken.add("again-b")
     created = fleet.create_run("again", "Steps", input=["again-a", "again-b"])
     await fleet.until_state("again", "WorkflowFailed")
@@ -130,7 +130,7 @@ async def test_a_retry_from_the_start_does_everything_again(fleet: Fleet, broken
     assert effects_of(created) == ["again-a", "again-b", "again-a", "again-b"]
 
 
-async def test_a_run_cancelled_by_mistake_can_go_on(fleet: Fleet):
+async def test_a_cancelled_run_continues_after_a_retry(fleet: Fleet):
     created = fleet.create_run("mistake", "Wait")
     await fleet.until_state("mistake", "Running")
     fleet.patch("agentrun", "mistake", {"stop": "Cancel"})
@@ -142,13 +142,15 @@ async def test_a_run_cancelled_by_mistake_can_go_on(fleet: Fleet):
     assert run["status"]["result"]["preview"] == "after all"
 
 
-async def test_a_retry_of_a_workflow_that_temporal_has_deleted_starts_it_anew(fleet: Fleet, broken: set[str]):
+async def test_a_retry_of_a_workflow_that_temporal_has_deleted_starts_a_new_execution(fleet: Fleet, broken: set[str]):
     broken.add("deleted-a")
     created = fleet.create_run("deleted-history", "Steps", input=["deleted-a"])
     await fleet.until_state("deleted-history", "WorkflowFailed")
     broken.clear()
     delete_workflow(fleet, fleet.workflow(created).id)
-    await until(lambda: not known_to_temporal(fleet, fleet.workflow(created).id), what="Temporal has deleted it")
+    await until(
+        lambda: not known_to_temporal(fleet, fleet.workflow(created).id), what="Temporal has deleted the workflow"
+    )
     fleet.patch("agentrun", "deleted-history", {"retry": {"token": "1"}})
     run = await fleet.until_state("deleted-history", "Completed")
     assert [attempt["state"] for attempt in run["status"]["attempts"]] == ["WorkflowFailed"]
@@ -158,25 +160,27 @@ async def test_a_retry_of_a_completed_run_is_ignored_with_an_event(fleet: Fleet)
     created = fleet.create_run("done", "Echo", input="once")
     await fleet.until_state("done", "Completed")
     fleet.patch("agentrun", "done", {"retry": {"token": "1"}})
-    await fleet.until("agentrun", "done", lambda it: it["status"].get("retryToken") == "1", what="has seen the token")
+    await fleet.until(
+        "agentrun", "done", lambda it: it["status"].get("retryToken") == "1", what="reports the retry token"
+    )
     assert len(executions_of(created)) == 1
     events = json.loads(fleet.kubectl("get", "events", "-o", "json"))["items"]
     assert "RetryIgnored" in {e["reason"] for e in events if e["involvedObject"]["name"] == "done"}
 
 
-# What happens in Temporal itself
+# Changes in Temporal
 
 
-async def test_a_workflow_that_continues_as_new_is_followed_to_its_end(fleet: Fleet):
-    created = fleet.create_run("relay", "Relay", input=3)
-    await until(lambda: len(executions_of(created)) == 4, what="the relay is at its last runner")
+async def test_a_run_follows_its_workflow_through_continue_as_new_to_the_end(fleet: Fleet):
+    created = fleet.create_run("relay", "ContinueAsNew", input=3)
+    await until(lambda: len(executions_of(created)) == 4, what="the last execution has started")
     await fleet.workflow(created).signal("finish", "")
     run = await fleet.until_state("relay", "Completed")
-    assert run["status"]["result"]["preview"] == "relayed"
+    assert run["status"]["result"]["preview"] == "continued"
     assert run["status"]["workflow"]["firstRunId"] != run["status"]["workflow"]["runId"]
 
 
-async def test_a_workflow_that_is_reset_while_it_runs_is_followed(fleet: Fleet):
+async def test_a_run_follows_its_workflow_after_a_reset_of_the_running_execution(fleet: Fleet):
     created = fleet.create_run("reset", "Wait")
     before = await fleet.until_state("reset", "Running")
     fleet.temporal("workflow", "reset", "-w", fleet.workflow(created).id, "-t", "FirstWorkflowTask", "--reason", "test")
@@ -190,22 +194,22 @@ async def test_a_workflow_that_is_reset_while_it_runs_is_followed(fleet: Fleet):
     assert run["status"]["result"]["preview"] == "in the second run"
 
 
-async def test_a_failed_workflow_that_somebody_resets_is_followed(fleet: Fleet, broken: set[str]):
+async def test_a_failed_run_follows_its_workflow_after_a_reset_in_temporal(fleet: Fleet, broken: set[str]):
     broken.add("outside-a")
     created = fleet.create_run("outside", "Steps", input=["outside-a"])
     await fleet.until_state("outside", "WorkflowFailed")
     broken.clear()
     workflow = fleet.workflow(created).id
-    fleet.temporal("workflow", "reset", "-w", workflow, "-t", "FirstWorkflowTask", "--reason", "mended")
+    fleet.temporal("workflow", "reset", "-w", workflow, "-t", "FirstWorkflowTask", "--reason", "fixed")
     run = await fleet.until_state("outside", "Completed")
     assert [attempt["state"] for attempt in run["status"]["attempts"]] == ["WorkflowFailed"]
 
 
-async def test_a_workflow_paused_from_outside_shows_with_the_command_to_unpause_it(fleet: Fleet):
+async def test_a_workflow_paused_in_temporal_is_suspended_with_the_command_to_unpause_it(fleet: Fleet):
     created = fleet.create_run("frozen", "Wait")
     await fleet.until_state("frozen", "Running")
     workflow = fleet.workflow(created).id
-    fleet.temporal("workflow", "pause", "-w", workflow, "--reason", "looking")
+    fleet.temporal("workflow", "pause", "-w", workflow, "--reason", "test")
     run = await fleet.until_state("frozen", "Suspended")
     assert condition(run, "Ready")["status"] == "Unknown"
     assert f"temporal workflow unpause -w {workflow}" in condition(run, "Ready")["message"]
@@ -215,8 +219,8 @@ async def test_a_workflow_paused_from_outside_shows_with_the_command_to_unpause_
     await fleet.until_state("frozen", "Completed")
 
 
-async def test_a_workflow_that_waits_for_a_person_shows(fleet: Fleet):
-    created = fleet.create_run("asking", "Ask")
+async def test_a_run_reports_that_its_workflow_awaits_approval(fleet: Fleet):
+    created = fleet.create_run("asking", "WaitForApproval")
     await fleet.until_state("asking", "AwaitingApproval")
     await fleet.workflow(created).signal("finish", "yes")
     run = await fleet.until_state("asking", "Completed")
@@ -231,10 +235,10 @@ async def test_a_workflow_deleted_in_temporal_ends_the_run_as_terminated(fleet: 
     assert condition(run, "Stalled")["status"] == "True"
 
 
-# Keys
+# Idempotency keys
 
 
-async def test_a_run_created_again_under_its_key_adopts_the_earlier_workflow(fleet: Fleet):
+async def test_a_run_recreated_with_its_idempotency_key_adopts_the_completed_workflow(fleet: Fleet):
     for again in range(2):
         fleet.create_run("restored", "Echo", input="once", idempotencyKey="order-7")
         run = await fleet.until_state("restored", "Completed")
@@ -246,7 +250,7 @@ async def test_a_run_created_again_under_its_key_adopts_the_earlier_workflow(fle
     assert run["status"]["workflow"]["runId"] == first["status"]["workflow"]["runId"]
 
 
-async def test_a_run_restored_while_its_workflow_is_open_adopts_it(fleet: Fleet):
+async def test_a_run_recreated_with_its_idempotency_key_adopts_the_open_workflow(fleet: Fleet):
     fleet.create_run("reborn", "Wait", idempotencyKey="k", deletionPolicy="Abandon")
     first = await fleet.until_state("reborn", "Running")
     fleet.kubectl("delete", "agentrun", "reborn")
@@ -258,20 +262,20 @@ async def test_a_run_restored_while_its_workflow_is_open_adopts_it(fleet: Fleet)
     await fleet.until_state("reborn", "Completed")
 
 
-async def test_a_key_that_belongs_to_another_workflow_is_refused_and_that_one_left_alone(fleet: Fleet):
+async def test_a_run_whose_key_names_an_unrelated_workflow_is_rejected_and_leaves_it_running(fleet: Fleet):
     workflow = f"agent-run/{fleet.namespace}/thief/taken"
-    stranger = await fleet.client.start_workflow("Wait", id=workflow, task_queue=f"{fleet.namespace}/support")
+    unrelated = await fleet.client.start_workflow("Wait", id=workflow, task_queue=f"{fleet.namespace}/support")
     fleet.create_run("thief", "Wait", idempotencyKey="taken")
     run = await fleet.until_state("thief", "StartRejected")
     assert "spec.idempotencyKey" in condition(run, "Ready")["message"]
     fleet.kubectl("delete", "agentrun", "thief")
-    assert (await stranger.describe()).status is WorkflowExecutionStatus.RUNNING
+    assert (await unrelated.describe()).status is WorkflowExecutionStatus.RUNNING
 
 
-# Places
+# Queueing
 
 
-async def test_no_more_runs_are_open_than_the_worker_allows_and_they_go_in_order(fleet: Fleet):
+async def test_runs_above_max_concurrent_runs_are_queued_and_start_by_priority(fleet: Fleet):
     fleet.create_worker("narrow", maxConcurrentRuns=1)
     async with fleet.worker("narrow"):
         first = fleet.create_run("narrow-1", "Wait", workerRef={"name": "narrow"})
@@ -281,7 +285,7 @@ async def test_no_more_runs_are_open_than_the_worker_allows_and_they_go_in_order
         assert run["status"]["queuePosition"] == 1
         urgent = fleet.create_run("narrow-3", "Wait", workerRef={"name": "narrow"}, priority=1)
         run = await fleet.until_state("narrow-3", "Queued")
-        assert run["status"]["queuePosition"] == 1, "it goes before those of lesser priority"
+        assert run["status"]["queuePosition"] == 1, "the urgent run is queued before runs of lower priority"
         assert executions_of(second) == executions_of(urgent) == []
         await fleet.workflow(first).signal("finish", "1")
         await fleet.until_state("narrow-3", "Running")
@@ -292,7 +296,7 @@ async def test_no_more_runs_are_open_than_the_worker_allows_and_they_go_in_order
         await fleet.until_state("narrow-2", "Completed")
 
 
-async def test_a_place_left_by_a_deleted_run_goes_to_the_next(fleet: Fleet):
+async def test_a_queued_run_gets_the_slot_of_a_deleted_run(fleet: Fleet):
     fleet.create_worker("one", maxConcurrentRuns=1)
     async with fleet.worker("one"):
         fleet.create_run("one-1", "Wait", workerRef={"name": "one"})
@@ -306,28 +310,28 @@ async def test_a_place_left_by_a_deleted_run_goes_to_the_next(fleet: Fleet):
 # Input, readiness, time to live
 
 
-async def test_an_input_comes_from_a_config_map_also_if_that_comes_later(fleet: Fleet):
+async def test_a_run_waits_for_the_config_map_and_the_key_of_its_input(fleet: Fleet):
     source = {"configMapKeyRef": {"name": "prompts", "key": "hello"}}
     fleet.create_run("from-map", "Echo", inputFrom=source)
     run = await fleet.until_reason("agentrun", "from-map", "InputNotFound")
     assert "ConfigMap 'prompts'" in condition(run, "Ready")["message"]
     fleet.kubectl("create", "configmap", "prompts", "--from-literal=hallo=tippfehler")
     await fleet.until(
-        "agentrun", "from-map", lambda it: "it has: hallo" in condition(it, "Ready")["message"], what="names the keys"
+        "agentrun", "from-map", lambda it: "it has: hallo" in condition(it, "Ready")["message"], what="lists the keys"
     )
     fleet.kubectl("patch", "configmap", "prompts", "-p", '{"data": {"hello": "Grüß Gott"}}')
     run = await fleet.until_state("from-map", "Completed")
     assert run["status"]["result"]["preview"] == "Grüß Gott"
 
 
-async def test_an_input_comes_from_a_secret(fleet: Fleet):
+async def test_a_run_takes_its_input_from_a_secret(fleet: Fleet):
     fleet.kubectl("create", "secret", "generic", "hidden", "--from-literal=prompt=psst")
     fleet.create_run("from-secret", "Echo", inputFrom={"secretKeyRef": {"name": "hidden", "key": "prompt"}})
     run = await fleet.until_state("from-secret", "Completed")
     assert run["status"]["result"]["preview"] == "psst"
 
 
-async def test_a_run_may_be_ready_as_soon_as_it_runs(fleet: Fleet):
+async def test_a_run_with_ready_when_started_is_ready_while_it_runs(fleet: Fleet):
     created = fleet.create_run("service", "Wait", readyWhen="Started")
     run = await fleet.until_state("service", "Running")
     assert condition(run, "Ready")["status"] == "True"
@@ -336,13 +340,13 @@ async def test_a_run_may_be_ready_as_soon_as_it_runs(fleet: Fleet):
     await fleet.until_state("service", "Completed")
 
 
-async def test_a_finished_run_goes_at_once_if_it_is_to_live_no_longer(fleet: Fleet):
+async def test_a_finished_run_with_a_time_to_live_of_zero_is_deleted_at_once(fleet: Fleet):
     created = fleet.create_run("brief", "Echo", input="x", ttlSecondsAfterFinished=0)
     await fleet.until_gone("agentrun", "brief")
     assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.COMPLETED
 
 
-async def test_a_run_that_is_to_stay_for_a_while_stays_and_goes(fleet: Fleet):
+async def test_a_finished_run_is_deleted_after_its_time_to_live(fleet: Fleet):
     fleet.create_run("lasting", "Echo", input="x", ttlSecondsAfterFinished=3)
     ended = await fleet.until_state("lasting", "Completed")
     await fleet.until_gone("agentrun", "lasting")
@@ -355,7 +359,7 @@ async def test_a_run_that_is_to_stay_for_a_while_stays_and_goes(fleet: Fleet):
     assert (parse_time(deletion["requestReceivedTimestamp"]) - completed).total_seconds() >= 3
 
 
-async def test_a_finished_run_that_a_gitops_tool_tracks_is_compacted_instead(fleet: Fleet):
+async def test_a_finished_run_that_a_gitops_tool_tracks_is_compacted_instead_of_deleted(fleet: Fleet):
     name = "tracked"
     tracking = {"argocd.argoproj.io/tracking-id": f"app:durafleet.dev/AgentRun:{fleet.namespace}/{name}"}
     spec = {"workerRef": {"name": "support"}, "workflowType": "Echo", "input": "x", "ttlSecondsAfterFinished": 0}

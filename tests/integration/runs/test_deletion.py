@@ -1,4 +1,4 @@
-"""Letting AgentRuns go, whatever else is missing: bounded, and never at the cost of a workflow nobody knows of."""
+"""Deleting AgentRuns: it ends within a deadline, also without a worker or Temporal, and reports abandoned workflows."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -9,28 +9,28 @@ import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from dev.cluster.layout import ClusterError
-from tests.support.cluster import ControlPlane, control_plane_of_this_session
-from tests.support.operator import Fleet, impatient, operator_process
+from tests.support.cluster import ControlPlane, session_control_plane
+from tests.support.operator import Fleet, operator_process, with_constants
 from tests.support.temporal import dev_server
 from tests.support.waiting import until
 
-IMPATIENT = impatient(core__runs__rules__delete__CANCEL_GRACE=1.0, core__runs__rules__delete__DEADLINE=3.0)
-"""An operator whose minutes are seconds."""
+SHORT_DEADLINES = with_constants(core__runs__rules__delete__CANCEL_GRACE=1.0, core__runs__rules__delete__DEADLINE=3.0)
+"""An operator whose deadlines are seconds instead of minutes."""
 
 
 @pytest.fixture
 async def fleet(control_plane: ControlPlane, temporal_server: str, namespace: str) -> Fleet:
-    """A namespace with an AgentWorker `support`, and no operator yet."""
-    mine = Fleet(control_plane, namespace, await Client.connect(temporal_server))
-    mine.create_worker()
-    return mine
+    """A namespace with an AgentWorker `support`, without an operator."""
+    created = Fleet(control_plane, namespace, await Client.connect(temporal_server))
+    created.create_worker()
+    return created
 
 
 @pytest.fixture
 async def running(fleet: Fleet, tmp_path: Path) -> AsyncIterator[Fleet]:
-    """The same with an impatient operator, and with somebody who polls."""
+    """The same namespace with an operator with short deadlines, and a worker."""
     async with fleet.worker():
-        with operator_process(tmp_path, fleet.env(), code=IMPATIENT):
+        with operator_process(tmp_path, fleet.env(), code=SHORT_DEADLINES):
             yield fleet
 
 
@@ -39,9 +39,9 @@ def delete(fleet: Fleet, name: str, *flags: str) -> None:
 
 
 @pytest.mark.parametrize("cascade", ["foreground", "background", "orphan"])
-async def test_a_pruned_run_ends_its_workflow_however_it_is_deleted(fleet: Fleet, tmp_path: Path, cascade: str):
+async def test_deleting_a_run_cancels_its_workflow_with_any_cascade_mode(fleet: Fleet, tmp_path: Path, cascade: str):
     async with fleet.worker():
-        with operator_process(tmp_path, fleet.env()):  # a patient one: the workflow ends by itself
+        with operator_process(tmp_path, fleet.env()):  # with its usual deadlines: the workflow ends by itself
             created = fleet.create_run("pruned", "Wait")
             await fleet.until_state("pruned", "Running")
             delete(fleet, "pruned", f"--cascade={cascade}")
@@ -49,8 +49,10 @@ async def test_a_pruned_run_ends_its_workflow_however_it_is_deleted(fleet: Fleet
     assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
 
 
-async def test_without_its_worker_a_deleted_run_is_terminated_after_its_grace(fleet: Fleet, tmp_path: Path):
-    with operator_process(tmp_path, fleet.env(), code=IMPATIENT):
+async def test_without_a_worker_the_workflow_of_a_deleted_run_is_terminated_after_the_grace_period(
+    fleet: Fleet, tmp_path: Path
+):
+    with operator_process(tmp_path, fleet.env(), code=SHORT_DEADLINES):
         created = fleet.create_run("orphan", "Wait")
         await fleet.until_state("orphan", "Running")
         fleet.kubectl("delete", "agentworker", "support")
@@ -59,25 +61,25 @@ async def test_without_its_worker_a_deleted_run_is_terminated_after_its_grace(fl
     assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.TERMINATED
 
 
-async def test_with_temporal_down_a_deleted_run_goes_at_its_deadline_and_says_what_it_leaves(
+async def test_during_a_temporal_outage_a_deleted_run_is_removed_at_its_deadline_with_an_event(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ):
     with ExitStack() as temporal:
         address = temporal.enter_context(dev_server())
         fleet = Fleet(control_plane, namespace, await Client.connect(address))
         fleet.create_worker()
-        with operator_process(tmp_path, fleet.env(), code=IMPATIENT):
+        with operator_process(tmp_path, fleet.env(), code=SHORT_DEADLINES):
             created = fleet.create_run("stranded", "Wait")
             await fleet.until_state("stranded", "Running")
             temporal.close()
             delete(fleet, "stranded")
             await fleet.until_gone("agentrun", "stranded")
     events = json.loads(fleet.kubectl("get", "events", "-o", "json"))["items"]
-    [left] = [event for event in events if event["reason"] == "WorkflowAbandoned"]
-    assert f"temporal workflow describe --workflow-id {fleet.workflow(created).id}" in left["message"]
+    [abandoned] = [event for event in events if event["reason"] == "WorkflowAbandoned"]
+    assert f"temporal workflow describe --workflow-id {fleet.workflow(created).id}" in abandoned["message"]
 
 
-async def test_a_run_that_never_started_goes_at_once_also_with_temporal_down(
+async def test_during_a_temporal_outage_a_run_that_never_started_is_deleted_at_once(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ):
     fleet = Fleet(control_plane, namespace, await Client.connect("127.0.0.1:1", lazy=True))
@@ -88,7 +90,7 @@ async def test_a_run_that_never_started_goes_at_once_also_with_temporal_down(
         await fleet.until_gone("agentrun", "early")
 
 
-async def test_where_the_operator_went_first_the_documented_way_out_works(fleet: Fleet, tmp_path: Path):
+async def test_without_an_operator_the_documented_removal_of_the_finalizer_works(fleet: Fleet, tmp_path: Path):
     async with fleet.worker():
         with operator_process(tmp_path, fleet.env()):
             created = fleet.create_run("left", "Wait")
@@ -103,12 +105,12 @@ async def test_where_the_operator_went_first_the_documented_way_out_works(fleet:
 
 @pytest.fixture
 def another_control_plane() -> Iterator[ControlPlane]:
-    """An API server whose CRDs may be taken away."""
-    with control_plane_of_this_session(purpose="crds") as plane:
+    """An API server whose CRDs may be deleted."""
+    with session_control_plane(purpose="crds") as plane:
         yield plane
 
 
-async def test_taking_the_crds_away_ends_the_workflows_and_putting_them_back_goes_on(
+async def test_deleting_the_crds_cancels_the_workflows_and_new_runs_complete_after_a_reinstall(
     another_control_plane: ControlPlane, temporal_server: str, tmp_path: Path
 ):
     plane = another_control_plane
@@ -142,4 +144,4 @@ async def until_closed(fleet: Fleet, workflow: str) -> None:
         described = json.loads(fleet.temporal("workflow", "describe", "-w", workflow, "-o", "json"))
         return str(described["workflowExecutionInfo"]["status"]) != "WORKFLOW_EXECUTION_STATUS_RUNNING"
 
-    await until(closed, what="the workflow has ended")
+    await until(closed, what="the workflow has closed")

@@ -1,4 +1,4 @@
-"""The life of AgentRuns with the operator's process, the real API server and the real Temporal."""
+"""AgentRuns from creation to their final status, with an operator process on the real servers."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from tests.support.operator import Fleet, condition, operator_process
 async def fleet(
     control_plane: ControlPlane, temporal_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Fleet]:
-    """A namespace with an operator, an AgentWorker `support`, and something that polls its task queue."""
+    """A namespace with an operator, an AgentWorker `support` and a worker for it."""
     client = await Client.connect(temporal_server)
     shared = Fleet(control_plane, control_plane.new_namespace(), client)
     shared.create_worker(agents=[{"name": "greeter", "model": "test"}])
@@ -25,7 +25,7 @@ async def fleet(
             yield shared
 
 
-async def test_a_run_completes_and_its_result_is_in_the_status(fleet: Fleet):
+async def test_the_status_of_a_completed_run_has_its_result(fleet: Fleet):
     fleet.create_run("echo", "Echo", input={"greeting": "Grüß Gott"})
     run = await fleet.until_state("echo", "Completed")
     status = run["status"]
@@ -38,18 +38,18 @@ async def test_a_run_completes_and_its_result_is_in_the_status(fleet: Fleet):
     await fleet.until("agentrun", "echo", lambda it: not it["metadata"].get("finalizers"), what="has no finalizer")
 
 
-async def test_a_result_far_too_long_for_a_status_is_cut_at_a_character_and_fails_nothing(fleet: Fleet):
-    fleet.create_run("flood", "Flood", input=300_000)
+async def test_a_result_too_long_for_the_status_is_truncated_at_a_character_boundary(fleet: Fleet):
+    fleet.create_run("flood", "LargeResult", input=300_000)
     run = await fleet.until_state("flood", "Completed")
-    result, whole = run["status"]["result"], "é" * 300_000
+    result, full = run["status"]["result"], "é" * 300_000
     assert result["preview"] == "é" * 2048
-    assert result["size"] == len(whole.encode())
-    assert result["sha256"] == hashlib.sha256(whole.encode()).hexdigest()
+    assert result["size"] == len(full.encode())
+    assert result["sha256"] == hashlib.sha256(full.encode()).hexdigest()
     workflow = run["status"]["workflow"]
     assert result["ref"] == f"temporal://default/{workflow['id']}?run={workflow['runId']}"
 
 
-async def test_the_workflow_says_which_run_and_which_fleet_it_belongs_to(fleet: Fleet):
+async def test_the_workflow_has_its_run_and_its_worker_in_memo_and_search_attributes(fleet: Fleet):
     created = fleet.create_run("labelled", "Wait")
     workflow = await fleet.until_started(created)
     uid = created["metadata"]["uid"]
@@ -59,8 +59,8 @@ async def test_the_workflow_says_which_run_and_which_fleet_it_belongs_to(fleet: 
     assert workflow.raw_description.execution_config.workflow_execution_timeout.ToSeconds() == 3600
 
 
-async def test_the_failure_of_a_workflow_is_told_with_type_and_message(fleet: Fleet):
-    fleet.create_run("broken", "Break", input="the printer is on fire")
+async def test_the_status_of_a_failed_run_has_the_type_and_message_of_the_failure(fleet: Fleet):
+    fleet.create_run("broken", "Fail", input="the printer is on fire")
     run = await fleet.until_state("broken", "WorkflowFailed")
     assert run["status"]["failure"]["type"] == "Broken"
     assert "the printer is on fire" in run["status"]["failure"]["message"]
@@ -69,7 +69,7 @@ async def test_the_failure_of_a_workflow_is_told_with_type_and_message(fleet: Fl
     assert condition(run, "Stalled")["status"] == "True"
 
 
-async def test_stop_cancels_the_workflow_and_that_is_a_good_end(fleet: Fleet):
+async def test_a_run_with_stop_cancel_has_its_workflow_cancelled_and_is_ready(fleet: Fleet):
     created = fleet.create_run("stopped", "Wait")
     await fleet.until_state("stopped", "Running")
     fleet.patch("agentrun", "stopped", {"stop": "Cancel"})
@@ -80,7 +80,7 @@ async def test_stop_cancels_the_workflow_and_that_is_a_good_end(fleet: Fleet):
     assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
 
 
-async def test_stop_can_terminate_what_does_not_end_by_itself(fleet: Fleet):
+async def test_a_run_with_stop_terminate_has_its_workflow_terminated(fleet: Fleet):
     created = fleet.create_run("ended", "Wait")
     await fleet.until_state("ended", "Running")
     fleet.patch("agentrun", "ended", {"stop": "Terminate"})
@@ -89,7 +89,7 @@ async def test_stop_can_terminate_what_does_not_end_by_itself(fleet: Fleet):
     assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.TERMINATED
 
 
-async def test_a_workflow_that_is_terminated_from_outside_leaves_the_run_stalled(fleet: Fleet):
+async def test_a_run_whose_workflow_is_terminated_in_temporal_is_stalled(fleet: Fleet):
     created = fleet.create_run("shot", "Wait")
     await fleet.until_state("shot", "Running")
     await fleet.workflow(created).terminate(reason="too expensive")
@@ -99,7 +99,7 @@ async def test_a_workflow_that_is_terminated_from_outside_leaves_the_run_stalled
     assert condition(run, "Stalled")["status"] == "True"
 
 
-async def test_deleting_a_running_run_ends_its_workflow(fleet: Fleet):
+async def test_deleting_a_running_run_cancels_its_workflow(fleet: Fleet):
     created = fleet.create_run("deleted", "Wait")
     await fleet.until_state("deleted", "Running")
     fleet.kubectl("delete", "agentrun", "deleted", "--wait=false")
@@ -107,7 +107,7 @@ async def test_deleting_a_running_run_ends_its_workflow(fleet: Fleet):
     assert (await fleet.workflow(created).describe()).status is WorkflowExecutionStatus.CANCELED
 
 
-async def test_an_abandoned_workflow_outlives_its_run(fleet: Fleet):
+async def test_with_deletion_policy_abandon_the_workflow_keeps_running_after_the_run_is_deleted(fleet: Fleet):
     created = fleet.create_run("abandoned", "Wait", deletionPolicy="Abandon")
     await fleet.until_state("abandoned", "Running")
     fleet.kubectl("delete", "agentrun", "abandoned", "--wait=false")
@@ -118,7 +118,7 @@ async def test_an_abandoned_workflow_outlives_its_run(fleet: Fleet):
     assert await workflow.result() == "done"
 
 
-async def test_a_run_created_before_its_worker_starts_once_the_worker_is_there(fleet: Fleet):
+async def test_a_run_created_before_its_worker_starts_once_the_worker_exists(fleet: Fleet):
     fleet.create_run("early", "Echo", input="hello", workerRef={"name": "late"})
     run = await fleet.until_reason("agentrun", "early", "WorkerNotFound")
     assert "'late'" in condition(run, "Ready")["message"]
@@ -129,7 +129,7 @@ async def test_a_run_created_before_its_worker_starts_once_the_worker_is_there(f
     assert run["status"]["result"]["preview"] == "hello"
 
 
-async def test_a_missing_connection_is_named_and_the_run_goes_on_when_it_comes(fleet: Fleet):
+async def test_a_run_names_its_missing_connection_and_completes_once_the_connection_exists(fleet: Fleet):
     fleet.create_worker("remote", connectionRef={"name": "elsewhere"})
     fleet.create_run("far", "Echo", input="hello", workerRef={"name": "remote"})
     for kind, name in (("agentworker", "remote"), ("agentrun", "far")):
@@ -142,7 +142,7 @@ async def test_a_missing_connection_is_named_and_the_run_goes_on_when_it_comes(f
     assert run["status"]["workflow"]["connection"] == "elsewhere"
 
 
-async def test_an_empty_input_ends_the_run_and_names_the_field(fleet: Fleet):
+async def test_a_run_with_an_empty_input_ends_as_invalid_spec_and_names_the_field(fleet: Fleet):
     fleet.create_run("empty", agent="greeter", input="")
     run = await fleet.until_state("empty", "InvalidSpec")
     assert "spec.input is empty" in condition(run, "Ready")["message"]
@@ -150,7 +150,7 @@ async def test_an_empty_input_ends_the_run_and_names_the_field(fleet: Fleet):
     assert "workflow" not in run["status"]
 
 
-async def test_an_unknown_agent_is_told_with_the_ones_that_there_are(fleet: Fleet):
+async def test_a_run_of_an_unknown_agent_lists_the_declared_agents(fleet: Fleet):
     fleet.create_run("unknown", agent="greter", input="hello")
     run = await fleet.until_reason("agentrun", "unknown", "AgentNotFound")
     assert "'greter'" in condition(run, "Ready")["message"]

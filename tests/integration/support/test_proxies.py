@@ -1,4 +1,4 @@
-"""The proxies of the fault tests: what passes is as it was, what is scripted happens, and nothing is overlooked."""
+"""The proxies of the fault tests forward calls unchanged, inject the scripted faults and record every call."""
 
 from collections.abc import AsyncIterator
 
@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from durafleet.kube.resources import CONFIG_MAPS
 from tests.support.cluster import ControlPlane
-from tests.support.faults import Drop, Moment, Reply, Script, delay, instead
+from tests.support.faults import Drop, Moment, Reply, Script, delay, respond_with
 from tests.support.grpc_proxy import grpc_proxy
 from tests.support.kube_api import KubeApi, KubeError, kube_api
 from tests.support.kube_proxy import kube_proxy
@@ -24,9 +24,9 @@ CREATE = "POST configmaps"
 
 @pytest.fixture
 def script() -> Script:
-    begun = Script()
-    begun.begin()
-    return begun
+    started = Script()
+    started.start()
+    return started
 
 
 @pytest.fixture
@@ -59,20 +59,20 @@ async def start(client: Client, workflow_id: str) -> str:
     return (await client.workflow_service.start_workflow_execution(request)).run_id
 
 
-async def test_what_temporal_answers_passes(temporal: Client, temporal_server: str):
+async def test_the_proxy_forwards_the_response_of_temporal(temporal: Client, temporal_server: str):
     run_id = await start(temporal, "proxied")
     direct = await Client.connect(temporal_server)
     assert (await direct.get_workflow_handle("proxied").describe()).run_id == run_id
 
 
-async def test_an_error_of_temporal_passes_with_its_details(temporal: Client):
-    with pytest.raises(RPCError) as refusal:
+async def test_the_proxy_forwards_an_error_of_temporal_with_its_details(temporal: Client):
+    with pytest.raises(RPCError) as error:
         await temporal.get_workflow_handle("absent").describe()
-    assert refusal.value.status is RPCStatusCode.NOT_FOUND
-    assert refusal.value.grpc_status.details
+    assert error.value.status is RPCStatusCode.NOT_FOUND
+    assert error.value.grpc_status.details
 
 
-async def test_calls_of_temporal_are_counted_and_a_long_poll_has_a_name(temporal: Client, script: Script):
+async def test_calls_to_temporal_are_counted_and_a_long_poll_has_its_own_signature(temporal: Client, script: Script):
     await start(temporal, "counted-1")
     await start(temporal, "counted-2")
     for poll in (False, True):
@@ -80,7 +80,7 @@ async def test_calls_of_temporal_are_counted_and_a_long_poll_has_a_name(temporal
         request = GetWorkflowExecutionHistoryRequest(namespace="default", execution=execution, wait_new_event=poll)
         with pytest.raises(RPCError):
             await temporal.workflow_service.get_workflow_execution_history(request)
-    assert [(str(call), call.effect) for call in script.calls if call.signature != "GetSystemInfo"] == [
+    assert [(str(call), call.mutating) for call in script.calls if call.signature != "GetSystemInfo"] == [
         (f"{START} #1", True),
         (f"{START} #2", True),
         ("GetWorkflowExecutionHistory #1", False),
@@ -88,15 +88,15 @@ async def test_calls_of_temporal_are_counted_and_a_long_poll_has_a_name(temporal
     ]
 
 
-async def test_an_answer_of_temporal_can_be_lost_after_the_fact(temporal: Client, script: Script):
-    script.at(START, Moment.AFTER, instead(Reply(grpc.StatusCode.UNAVAILABLE)))
+async def test_the_proxy_can_drop_the_response_after_temporal_has_handled_the_call(temporal: Client, script: Script):
+    script.at(START, Moment.AFTER, respond_with(Reply(grpc.StatusCode.UNAVAILABLE)))
     with pytest.raises(RPCError):
         await start(temporal, "lost")
     assert (await temporal.get_workflow_handle("lost").describe()).id == "lost"
 
 
-async def test_a_call_of_temporal_can_be_lost_on_the_way(temporal: Client, script: Script):
-    script.at(START, Moment.BEFORE, instead(Drop()))
+async def test_the_proxy_can_drop_a_call_before_temporal_receives_it(temporal: Client, script: Script):
+    script.at(START, Moment.BEFORE, respond_with(Drop()))
     with pytest.raises(RPCError) as failure:
         await start(temporal, "never")
     assert failure.value.status is RPCStatusCode.UNAVAILABLE
@@ -104,7 +104,9 @@ async def test_a_call_of_temporal_can_be_lost_on_the_way(temporal: Client, scrip
         await temporal.get_workflow_handle("never").describe()
 
 
-async def test_requests_pass_and_a_watch_shows_changes_as_they_come(kube: KubeApi, namespace: str, script: Script):
+async def test_the_proxy_forwards_requests_and_streams_the_events_of_a_watch(
+    kube: KubeApi, namespace: str, script: Script
+):
     await kube.create(CONFIG_MAPS, {"metadata": {"name": "one", "namespace": namespace}})
 
     async def change() -> None:
@@ -115,7 +117,7 @@ async def test_requests_pass_and_a_watch_shows_changes_as_they_come(kube: KubeAp
         CONFIG_MAPS, namespace, lambda all_: all_.get("one", {}).get("data") == {"greeting": "hello"}, what="changed"
     )
     assert found["one"]["metadata"]["namespace"] == namespace
-    assert [(str(call), call.effect) for call in script.calls] == [
+    assert [(str(call), call.mutating) for call in script.calls] == [
         (f"{CREATE} #1", True),
         ("LIST configmaps #1", False),
         ("WATCH configmaps #1", False),
@@ -123,26 +125,28 @@ async def test_requests_pass_and_a_watch_shows_changes_as_they_come(kube: KubeAp
     ]
 
 
-async def test_the_api_server_can_be_made_to_refuse(kube: KubeApi, namespace: str, script: Script):
-    script.at(CREATE, Moment.BEFORE, instead(Reply(429, headers={"Retry-After": "7"})))
+async def test_the_proxy_can_respond_with_an_error_in_place_of_the_api_server(
+    kube: KubeApi, namespace: str, script: Script
+):
+    script.at(CREATE, Moment.BEFORE, respond_with(Reply(429, headers={"Retry-After": "7"})))
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}}
-    async with kube.session.post(CONFIG_MAPS.path(namespace), json=body) as answer:
-        assert (answer.status, answer.headers["Retry-After"]) == (429, "7")
+    async with kube.session.post(CONFIG_MAPS.path(namespace), json=body) as response:
+        assert (response.status, response.headers["Retry-After"]) == (429, "7")
     assert "one" not in {each["metadata"]["name"] for each in await kube.list(CONFIG_MAPS, namespace)}
 
 
-@pytest.mark.parametrize(("moment", "there"), [(Moment.BEFORE, False), (Moment.AFTER, True)])
-async def test_a_connection_to_the_api_server_can_be_reset(
-    kube: KubeApi, namespace: str, script: Script, moment: Moment, there: bool
+@pytest.mark.parametrize(("moment", "exists"), [(Moment.BEFORE, False), (Moment.AFTER, True)])
+async def test_the_proxy_can_reset_a_connection_before_or_after_the_api_server_handles_the_request(
+    kube: KubeApi, namespace: str, script: Script, moment: Moment, exists: bool
 ):
-    script.at(CREATE, moment, instead(Drop()))
+    script.at(CREATE, moment, respond_with(Drop()))
     with pytest.raises(ClientConnectionError):
         await kube.create(CONFIG_MAPS, {"metadata": {"name": "one", "namespace": namespace}})
-    assert ("one" in {each["metadata"]["name"] for each in await kube.list(CONFIG_MAPS, namespace)}) is there
+    assert ("one" in {each["metadata"]["name"] for each in await kube.list(CONFIG_MAPS, namespace)}) is exists
 
 
-async def test_a_rule_applies_to_the_occurrence_that_it_names(kube: KubeApi, namespace: str, script: Script):
-    rule = script.at(CREATE, Moment.BEFORE, instead(Reply(500)), occurrence=2)
+async def test_a_rule_with_an_occurrence_applies_to_that_call_only(kube: KubeApi, namespace: str, script: Script):
+    rule = script.at(CREATE, Moment.BEFORE, respond_with(Reply(500)), occurrence=2)
     script.at(CREATE, Moment.BEFORE, delay(0), times=None)
     for name in ("one", "two", "three"):
         metadata = {"name": name, "namespace": namespace}
@@ -151,4 +155,4 @@ async def test_a_rule_applies_to_the_occurrence_that_it_names(kube: KubeApi, nam
         else:
             with pytest.raises(KubeError):
                 await kube.create(CONFIG_MAPS, {"metadata": metadata})
-    assert rule.done == 1
+    assert rule.applied == 1

@@ -1,4 +1,4 @@
-"""Ends that Temporal itself tells of, where its server allows callbacks, and runs where it does not."""
+"""Completion callbacks from Temporal, and runs on a server that does not allow callbacks."""
 
 import http.client
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -12,23 +12,23 @@ from temporalio.client import Client
 from durafleet.core.runs.callbacks import PATH, CallbackAddress
 from tests.support.cluster import ControlPlane
 from tests.support.election import candidate, until_leads
-from tests.support.faults import Moment, Reply, Script, instead
+from tests.support.faults import Moment, Reply, Script, respond_with
 from tests.support.grpc_proxy import grpc_proxy
-from tests.support.operator import Fleet, OperatorProcess, impatient, operator_process
+from tests.support.operator import Fleet, OperatorProcess, operator_process, with_constants
 from tests.support.temporal import dev_server, free_port
 from tests.support.workflows import BROKEN, effects_of, executions_of
 
 SECRET = "correct horse battery staple"
-NO_POLLS = impatient(controllers__tracking__fast_lane__LONG_POLLS=0)
+NO_LONG_POLLS = with_constants(controllers__tracking__fast_lane__LONG_POLLS=0)
 
 
 @dataclass(frozen=True)
-class Called:
-    """A fleet whose operator asks for callbacks.
+class CallbackFleet:
+    """A fleet whose operator requests callbacks.
 
     Attributes:
-        address: where it finds Temporal.
-        port: where Temporal finds it.
+        address: the address of Temporal for the operator.
+        port: the callback port of the operator.
     """
 
     fleet: Fleet
@@ -40,7 +40,7 @@ class Called:
 
 
 def settings(port: int) -> dict[str, str]:
-    """Return the variables of an operator that is called at a port of this machine."""
+    """Return the environment variables of an operator with a callback port on this machine."""
     return {
         "DURAFLEET_CALLBACK_URL": f"http://127.0.0.1:{port}{PATH}",
         "DURAFLEET_CALLBACK_PORT": str(port),
@@ -49,26 +49,28 @@ def settings(port: int) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def calling_server() -> Iterator[str]:
+def callback_server() -> Iterator[str]:
     """The address of a Temporal server that may call this machine."""
     with dev_server(callbacks=True) as address:
         yield address
 
 
-async def a_fleet(control_plane: ControlPlane, namespace: str, server: str) -> Fleet:
+async def create_fleet(control_plane: ControlPlane, namespace: str, server: str) -> Fleet:
     fleet = Fleet(control_plane, namespace, await Client.connect(server))
     fleet.create_worker()
     return fleet
 
 
 @pytest.fixture
-async def blind(control_plane: ControlPlane, namespace: str, calling_server: str) -> AsyncIterator[Called]:
-    """A fleet whose Temporal shows no list to the operator, so that neither sweeps nor the census see anything."""
+async def without_lists(
+    control_plane: ControlPlane, namespace: str, callback_server: str
+) -> AsyncIterator[CallbackFleet]:
+    """A fleet whose operator gets no visibility lists from Temporal, so that sweeps and the census find nothing."""
     script = Script()
-    script.begin()
-    script.at("ListWorkflowExecutions", Moment.BEFORE, instead(Reply(grpc.StatusCode.UNAVAILABLE)), times=None)
-    async with grpc_proxy(calling_server, script) as address:
-        yield Called(await a_fleet(control_plane, namespace, calling_server), address)
+    script.start()
+    script.at("ListWorkflowExecutions", Moment.BEFORE, respond_with(Reply(grpc.StatusCode.UNAVAILABLE)), times=None)
+    async with grpc_proxy(callback_server, script) as address:
+        yield CallbackFleet(await create_fleet(control_plane, namespace, callback_server), address)
 
 
 @pytest.fixture
@@ -78,14 +80,14 @@ def broken() -> Iterator[set[str]]:
 
 
 def count(operator: OperatorProcess, outcome: str) -> float:
-    """Return how many callbacks the operator has counted of an outcome."""
+    """Return the operator's number of callbacks with an outcome."""
     name = f'durafleet_callbacks_total{{outcome="{outcome}"}}'
     lines = operator.ask("/metrics")[1].splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
 
 def call(port: int, headers: Mapping[str, str]) -> int:
-    """Call an operator as Temporal does; return the status of its answer, 0 if nobody listens."""
+    """Send a callback as Temporal does; return the status of the response, 0 if the port is closed."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("POST", PATH, body=b'"done"', headers=dict(headers))
@@ -96,10 +98,10 @@ def call(port: int, headers: Mapping[str, str]) -> int:
         connection.close()
 
 
-async def test_a_run_ends_by_the_callback_alone(blind: Called, tmp_path: Path):
-    fleet = blind.fleet
+async def test_a_callback_alone_completes_a_run(without_lists: CallbackFleet, tmp_path: Path):
+    fleet = without_lists.fleet
     async with fleet.worker():
-        with operator_process(tmp_path, blind.env(), code=NO_POLLS) as operator:
+        with operator_process(tmp_path, without_lists.env(), code=NO_LONG_POLLS) as operator:
             await operator.until_ready()
             created = fleet.create_run("called", "Wait")
             await fleet.until_state("called", "Running")
@@ -111,13 +113,13 @@ async def test_a_run_ends_by_the_callback_alone(blind: Called, tmp_path: Path):
             assert operator.ask("/readyz") == (200, "ok\n")
 
 
-async def test_a_retry_by_reset_ends_by_the_callback_of_the_first_start(
-    blind: Called, broken: set[str], tmp_path: Path
+async def test_the_callback_of_the_first_start_completes_a_run_that_is_retried_by_reset(
+    without_lists: CallbackFleet, broken: set[str], tmp_path: Path
 ):
-    fleet = blind.fleet
+    fleet = without_lists.fleet
     broken.add("called-b")
     async with fleet.worker():
-        with operator_process(tmp_path, blind.env(), code=NO_POLLS) as operator:
+        with operator_process(tmp_path, without_lists.env(), code=NO_LONG_POLLS) as operator:
             await operator.until_ready()
             created = fleet.create_run("reset", "Steps", input=["called-a", "called-b"])
             await fleet.until_state("reset", "WorkflowFailed")
@@ -127,29 +129,31 @@ async def test_a_retry_by_reset_ends_by_the_callback_of_the_first_start(
             assert effects_of(created) == ["called-a", "called-b", "called-b"]
 
 
-async def test_where_the_server_allows_no_callbacks_runs_complete_once_and_readiness_says_what_to_set(
+async def test_without_callback_support_runs_complete_once_and_readyz_names_the_setting(
     control_plane: ControlPlane, temporal_server: str, namespace: str, tmp_path: Path
 ):
-    fleet = await a_fleet(control_plane, namespace, temporal_server)
-    called = Called(fleet, temporal_server)
+    fleet = await create_fleet(control_plane, namespace, temporal_server)
+    callback_fleet = CallbackFleet(fleet, temporal_server)
     async with fleet.worker():
-        with operator_process(tmp_path, called.env()) as operator:
+        with operator_process(tmp_path, callback_fleet.env()) as operator:
             await operator.until_ready()
             for name in ("first", "second"):
                 created = fleet.create_run(name, "Echo", input="hello")
                 run = await fleet.until_state(name, "Completed")
                 assert executions_of(created) == [run["status"]["workflow"]["runId"]]
-            status, words = operator.ask("/readyz")
-            setting = f'callback.allowedAddresses=[{{"Pattern":"127.0.0.1:{called.port}","AllowInsecure":true}}]'
-            assert (status, words.splitlines()[0]) == (200, "ok")
-            assert setting in words
+            status, text = operator.ask("/readyz")
+            setting = (
+                f'callback.allowedAddresses=[{{"Pattern":"127.0.0.1:{callback_fleet.port}","AllowInsecure":true}}]'
+            )
+            assert (status, text.splitlines()[0]) == (200, "ok")
+            assert setting in text
             assert operator.output().count(setting) == 1
 
 
-async def test_who_cannot_sign_is_turned_away_and_only_who_leads_listens(
+async def test_callbacks_with_a_forged_signature_are_rejected_and_only_the_leader_accepts_callbacks(
     control_plane: ControlPlane, temporal_server: str, namespace: str, tmp_path: Path
 ):
-    fleet = await a_fleet(control_plane, namespace, temporal_server)
+    fleet = await create_fleet(control_plane, namespace, temporal_server)
     first, second = free_port(), free_port()
     signed = CallbackAddress("", SECRET).headers("agent-run/nowhere/unknown/0")
     forged = CallbackAddress("", "another secret than that").headers("agent-run/nowhere/unknown/0")

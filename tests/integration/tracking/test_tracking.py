@@ -1,4 +1,4 @@
-"""How the operator follows many runs with few questions, and what it still finds out. On the real servers."""
+"""Tracking of many runs with few requests to Temporal, on the real servers."""
 
 import json
 import urllib.request
@@ -14,11 +14,11 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from tests.support.cluster import ControlPlane
-from tests.support.faults import Moment, Reply, Script, instead
+from tests.support.faults import Moment, Reply, Script, respond_with
 from tests.support.grpc_proxy import grpc_proxy
-from tests.support.lens import CENSUS, PROGRESSED, Lens
-from tests.support.operator import Fleet, OperatorProcess, condition, impatient, operator_process
+from tests.support.operator import Fleet, OperatorProcess, condition, operator_process, with_constants
 from tests.support.temporal import dev_server, free_port
+from tests.support.temporal_recorder import CENSUS, PROGRESSED, TemporalRecorder
 from tests.support.waiting import until
 from tests.support.workflows import UPDATED
 
@@ -26,35 +26,35 @@ LIST = "ListWorkflowExecutions"
 
 
 @dataclass
-class Between:
-    """What stands between an operator and Temporal."""
+class TemporalProxy:
+    """A proxy between an operator and Temporal."""
 
     address: str
     script: Script = field(default_factory=Script)
-    lens: Lens = field(default_factory=Lens)
+    recorder: TemporalRecorder = field(default_factory=TemporalRecorder)
 
     def env(self, *fleets: Fleet) -> dict[str, str]:
-        """Return the variables of an operator for the namespaces of fleets."""
+        """Return the environment variables of an operator for the namespaces of fleets."""
         namespaces = ",".join(fleet.namespace for fleet in fleets)
         own = {"DURAFLEET_TEMPORAL_ADDRESS": self.address, "DURAFLEET_WATCH_NAMESPACES": namespaces}
         return {**fleets[0].env(), **own}
 
 
 @pytest.fixture
-async def between(temporal_server: str) -> AsyncIterator[Between]:
-    mine = Between("")
-    mine.script.begin()
-    async with grpc_proxy(temporal_server, mine.script, lens=mine.lens) as address:
-        mine.address = address
-        yield mine
+async def proxy(temporal_server: str) -> AsyncIterator[TemporalProxy]:
+    created = TemporalProxy("")
+    created.script.start()
+    async with grpc_proxy(temporal_server, created.script, response_filter=created.recorder) as address:
+        created.address = address
+        yield created
 
 
 @pytest.fixture
 async def fleet(control_plane: ControlPlane, temporal_server: str, namespace: str) -> Fleet:
-    """A namespace with an AgentWorker `support`, and no operator yet."""
-    mine = Fleet(control_plane, namespace, await Client.connect(temporal_server))
-    mine.create_worker()
-    return mine
+    """A namespace with an AgentWorker `support`, without an operator."""
+    created = Fleet(control_plane, namespace, await Client.connect(temporal_server))
+    created.create_worker()
+    return created
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def folders(tmp_path: Path) -> Iterator[Path]:
 
 
 def get(operator: OperatorProcess, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{operator.port}{path}", timeout=5) as answer:
-        return str(answer.read().decode())
+    with urllib.request.urlopen(f"http://127.0.0.1:{operator.port}{path}", timeout=5) as response:
+        return str(response.read().decode())
 
 
 def metric(operator: OperatorProcess, name: str) -> float:
@@ -81,7 +81,7 @@ def metric(operator: OperatorProcess, name: str) -> float:
 
 
 def listed(fleet: Fleet, query: str, *, namespace: str = "default") -> bool:
-    """Tell whether Temporal's visibility shows anything for a query."""
+    """Return whether Temporal's visibility finds anything for a query."""
     found = fleet.temporal("workflow", "list", "--namespace", namespace, "--query", query, "-o", "json")
     return bool(json.loads(found or "[]"))
 
@@ -94,8 +94,8 @@ def version(run: dict[str, Any]) -> str:
     return str(run["metadata"]["resourceVersion"])
 
 
-async def test_after_a_restart_only_what_the_lists_do_not_tell_for_sure_is_asked_about(
-    fleet: Fleet, between: Between, folders: Iterator[Path]
+async def test_after_a_restart_only_runs_without_an_unchanged_open_execution_in_the_lists_are_described(
+    fleet: Fleet, proxy: TemporalProxy, folders: Iterator[Path]
 ):
     unchanged = [f"quiet-{number}" for number in range(5)]
     async with fleet.worker():
@@ -108,8 +108,10 @@ async def test_after_a_restart_only_what_the_lists_do_not_tell_for_sure_is_asked
         fleet.temporal("workflow", "delete", "-w", ids["erased"], "--yes")
         fleet.temporal("workflow", "reset", "-w", ids["reset"], "-t", "FirstWorkflowTask", "--reason", "test")
         for name in ("closed", "erased"):
-            await until(lambda name=name: not open_in_list(fleet, ids[name]), what=f"the list knows of {name}")
-        with operator_process(next(folders), between.env(fleet)) as operator:
+            await until(
+                lambda name=name: not open_in_list(fleet, ids[name]), what=f"visibility shows that {name} is closed"
+            )
+        with operator_process(next(folders), proxy.env(fleet)) as operator:
             await operator.until_ready()
             run = await fleet.until_state("closed", "Completed")
             assert run["status"]["result"]["preview"] == "meanwhile"
@@ -119,18 +121,18 @@ async def test_after_a_restart_only_what_the_lists_do_not_tell_for_sure_is_asked
                 "agentrun", "reset", lambda it: it["status"]["workflow"]["runId"] != old, what="follows the reset"
             )
             assert moved["status"]["state"] == "Running"
-            described = set(between.lens.described)
-            assert ids["erased"] in described  # nothing shows it any more
+            described = set(proxy.recorder.described)
+            assert ids["erased"] in described  # no list contains it any more
             assert described <= {ids[name] for name in ("closed", "erased", "reset")}
             assert [version(fleet.get("agentrun", name)) for name in unchanged] == [
                 version(before[name]) for name in unchanged
             ]
-            await fleet.workflow(created["quiet-0"]).signal("finish", "it is followed")
+            await fleet.workflow(created["quiet-0"]).signal("finish", "still tracked")
             await fleet.until_state("quiet-0", "Completed")
 
 
-async def test_what_was_asked_of_a_run_while_the_operator_was_away_waits_for_no_census(
-    fleet: Fleet, between: Between, folders: Iterator[Path]
+async def test_a_stop_set_while_no_operator_runs_is_applied_without_a_census(
+    fleet: Fleet, proxy: TemporalProxy, folders: Iterator[Path]
 ):
     async with fleet.worker():
         with operator_process(next(folders), fleet.env()) as operator:
@@ -138,13 +140,13 @@ async def test_what_was_asked_of_a_run_while_the_operator_was_away_waits_for_no_
             fleet.create_run("unwanted", "Wait")
             await fleet.until_state("unwanted", "Running")
         fleet.patch("agentrun", "unwanted", {"stop": "Cancel"})
-        between.script.at(LIST, Moment.BEFORE, instead(Reply(grpc.StatusCode.UNAVAILABLE)), times=None)
-        with operator_process(next(folders), between.env(fleet)) as operator:
+        proxy.script.at(LIST, Moment.BEFORE, respond_with(Reply(grpc.StatusCode.UNAVAILABLE)), times=None)
+        with operator_process(next(folders), proxy.env(fleet)) as operator:
             await operator.until_ready()
             await fleet.until_state("unwanted", "Cancelled")
 
 
-async def test_a_run_that_waits_for_a_silent_temporal_says_so_and_goes_on_when_it_speaks(
+async def test_after_a_restart_a_run_reports_a_temporal_outage_and_continues_after_it(
     control_plane: ControlPlane, namespace: str, folders: Iterator[Path], tmp_path: Path
 ):
     port, database = free_port(), tmp_path / "temporal.db"
@@ -154,8 +156,10 @@ async def test_a_run_that_waits_for_a_silent_temporal_says_so_and_goes_on_when_i
         await operator.until_ready()
         created = fleet.create_run("patient", "Wait")
         before = await fleet.until_state("patient", "Running")
-    impatience = impatient(core__grace__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0)
-    with operator_process(next(folders), fleet.env(), code=impatience) as operator:
+    short_deadlines = with_constants(
+        core__grace__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0
+    )
+    with operator_process(next(folders), fleet.env(), code=short_deadlines) as operator:
         await operator.until_ready()
         run = await fleet.until_reason("agentrun", "patient", "TemporalUnavailable")
         assert run["status"]["state"] == "Running"
@@ -169,78 +173,80 @@ async def test_a_run_that_waits_for_a_silent_temporal_says_so_and_goes_on_when_i
                 await fleet.until_state("patient", "Completed")
 
 
-async def test_namespaces_that_use_one_temporal_namespace_are_swept_together(
-    fleet: Fleet, between: Between, tmp_path: Path
+async def test_namespaces_with_the_same_temporal_namespace_share_one_sweep(
+    fleet: Fleet, proxy: TemporalProxy, tmp_path: Path
 ):
     other = replace(fleet, namespace=fleet.plane.new_namespace())
-    other.create("TemporalConnection", "own", {"address": between.address})
+    other.create("TemporalConnection", "own", {"address": proxy.address})
     other.create_worker(connectionRef={"name": "own"})
     async with fleet.worker(), other.worker():
-        with operator_process(tmp_path, between.env(fleet, other)) as operator:
+        with operator_process(tmp_path, proxy.env(fleet, other)) as operator:
             await operator.until_ready()
             created = [each.create_run("shared", "Wait") for each in (fleet, other)]
             for each in (fleet, other):
                 await each.until_state("shared", "Running")
-            seen = between.lens.count(PROGRESSED)
-            await until(lambda: between.lens.count(PROGRESSED) > seen + 4, what="both have been swept", within=30)
-            assert between.lens.count(CENSUS) == 1
+            seen = proxy.recorder.count(PROGRESSED)
+            await until(lambda: proxy.recorder.count(PROGRESSED) > seen + 4, what="further sweeps have run", within=30)
+            assert proxy.recorder.count(CENSUS) == 1
             for each, run in zip((fleet, other), created, strict=True):
                 await each.workflow(run).signal("finish", "seen")
                 await each.until_state("shared", "Completed")
 
 
-async def test_a_workflow_forged_in_another_temporal_namespace_is_not_believed(
-    fleet: Fleet, between: Between, tmp_path: Path
+async def test_a_workflow_with_a_forged_id_in_another_temporal_namespace_is_ignored(
+    fleet: Fleet, proxy: TemporalProxy, tmp_path: Path
 ):
-    elsewhere = f"intruder-{fleet.namespace}"
-    fleet.temporal("operator", "namespace", "create", "--namespace", elsewhere)
-    intruder = replace(
+    other_namespace = f"intruder-{fleet.namespace}"
+    fleet.temporal("operator", "namespace", "create", "--namespace", other_namespace)
+    other_tenant = replace(
         fleet,
         namespace=fleet.plane.new_namespace(),
-        client=await Client.connect(fleet.client.service_client.config.target_host, namespace=elsewhere),
+        client=await Client.connect(fleet.client.service_client.config.target_host, namespace=other_namespace),
     )
-    intruder.create("TemporalConnection", "own", {"address": between.address, "namespace": elsewhere})
-    intruder.create_worker(connectionRef={"name": "own"})
-    async with fleet.worker(), intruder.worker():
-        with operator_process(tmp_path, between.env(fleet, intruder)) as operator:
+    other_tenant.create("TemporalConnection", "own", {"address": proxy.address, "namespace": other_namespace})
+    other_tenant.create_worker(connectionRef={"name": "own"})
+    async with fleet.worker(), other_tenant.worker():
+        with operator_process(tmp_path, proxy.env(fleet, other_tenant)) as operator:
             await operator.until_ready()
             created = fleet.create_run("victim", "Wait")
             before = await fleet.until_state("victim", "Running")
-            intruder.create_run("own", "Wait")
-            await intruder.until_state("own", "Running")
-            await intruder.client.start_workflow(
+            other_tenant.create_run("own", "Wait")
+            await other_tenant.until_state("own", "Running")
+            await other_tenant.client.start_workflow(
                 "Wait",
                 id=fleet.workflow(created).id,
-                task_queue=f"{intruder.namespace}/support",
+                task_queue=f"{other_tenant.namespace}/support",
                 memo={"agentRun": f"{fleet.namespace}/victim"},
                 search_attributes=TypedSearchAttributes([SearchAttributePair(UPDATED, datetime.now(UTC))]),
             )
             forged = f'WorkflowId = "{fleet.workflow(created).id}"'
-            await until(lambda: listed(fleet, forged, namespace=elsewhere), what="the list shows what was forged")
-            seen = between.lens.count(PROGRESSED, namespace=elsewhere)
             await until(
-                lambda: between.lens.count(PROGRESSED, namespace=elsewhere) > seen + 2,
-                what="that has been swept",
+                lambda: listed(fleet, forged, namespace=other_namespace), what="the list shows the forged workflow"
+            )
+            seen = proxy.recorder.count(PROGRESSED, namespace=other_namespace)
+            await until(
+                lambda: proxy.recorder.count(PROGRESSED, namespace=other_namespace) > seen + 2,
+                what="further sweeps have run",
                 within=30,
             )
             assert version(fleet.get("agentrun", "victim")) == version(before)
-            await fleet.workflow(created).signal("finish", "the true one")
+            await fleet.workflow(created).signal("finish", "the real one")
             run = await fleet.until_state("victim", "Completed")
-            assert run["status"]["result"]["preview"] == "the true one"
+            assert run["status"]["result"]["preview"] == "the real one"
 
 
-async def test_a_server_that_limits_the_sweeps_is_swept_more_seldom_and_that_is_said(
-    fleet: Fleet, between: Between, tmp_path: Path
+async def test_a_temporal_server_that_throttles_sweeps_is_swept_less_often_and_reported(
+    fleet: Fleet, proxy: TemporalProxy, tmp_path: Path
 ):
-    fleet.create("TemporalConnection", "own", {"address": between.address})
+    fleet.create("TemporalConnection", "own", {"address": proxy.address})
     fleet.create_worker("limited", connectionRef={"name": "own"})
     async with fleet.worker("limited"):
-        with operator_process(tmp_path, between.env(fleet)) as operator:
+        with operator_process(tmp_path, proxy.env(fleet)) as operator:
             await operator.until_ready()
             created = fleet.create_run("slow", "Wait", workerRef={"name": "limited"})
             await fleet.until_state("slow", "Running")
-            exhausted = instead(Reply(grpc.StatusCode.RESOURCE_EXHAUSTED))
-            limit = between.script.at(LIST, Moment.BEFORE, exhausted, times=None)
+            exhausted = respond_with(Reply(grpc.StatusCode.RESOURCE_EXHAUSTED))
+            limit = proxy.script.at(LIST, Moment.BEFORE, exhausted, times=None)
             connection = await fleet.until_reason("temporalconnection", "own", "Throttled")
             assert condition(connection, "Ready")["status"] == "True"
             assert "frontend.namespaceRPS.visibility" in condition(connection, "Ready")["message"]
@@ -256,33 +262,37 @@ async def test_a_server_that_limits_the_sweeps_is_swept_more_seldom_and_that_is_
             await fleet.until_state("slow", "Completed")
 
 
-async def test_a_run_that_visibility_has_lost_still_ends(fleet: Fleet, between: Between, tmp_path: Path):
-    no_polls = impatient(controllers__tracking__fast_lane__LONG_POLLS=0, controllers__tracking__census__EVERY=1.0)
+async def test_a_run_whose_workflow_is_missing_from_visibility_still_completes(
+    fleet: Fleet, proxy: TemporalProxy, tmp_path: Path
+):
+    no_long_polls = with_constants(
+        controllers__tracking__fast_lane__LONG_POLLS=0, controllers__tracking__census__EVERY=1.0
+    )
     async with fleet.worker():
-        with operator_process(tmp_path, between.env(fleet), code=no_polls) as operator:
+        with operator_process(tmp_path, proxy.env(fleet), code=no_long_polls) as operator:
             await operator.until_ready()
             created = fleet.create_run("lost", "Wait")
             await fleet.until_state("lost", "Running")
-            between.lens.hidden = [fleet.workflow(created).id]
+            proxy.recorder.hidden = [fleet.workflow(created).id]
             await fleet.workflow(created).signal("finish", "found")
             run = await fleet.until_state("lost", "Completed")
     assert run["status"]["result"]["preview"] == "found"
 
 
-async def test_the_end_of_a_young_run_is_learnt_from_its_close_event_alone(
-    fleet: Fleet, between: Between, tmp_path: Path
+async def test_a_long_poll_for_the_close_event_alone_completes_a_new_run(
+    fleet: Fleet, proxy: TemporalProxy, tmp_path: Path
 ):
     async with fleet.worker():
-        with operator_process(tmp_path, between.env(fleet)) as operator:
+        with operator_process(tmp_path, proxy.env(fleet)) as operator:
             await operator.until_ready()
             created = fleet.create_run("young", "Wait")
             await fleet.until_state("young", "Running")
-            await until(lambda: between.script.count("PollWorkflowExecutionHistory") > 0, what="it is polled")
-            await until(lambda: between.lens.count(CENSUS) > 0, what="the census is taken")
-            between.lens.hidden = [fleet.workflow(created).id]
-            described, read = len(between.lens.described), between.script.count("GetWorkflowExecutionHistory")
+            await until(lambda: proxy.script.count("PollWorkflowExecutionHistory") > 0, what="a long-poll is open")
+            await until(lambda: proxy.recorder.count(CENSUS) > 0, what="the census has run")
+            proxy.recorder.hidden = [fleet.workflow(created).id]
+            described, read = len(proxy.recorder.described), proxy.script.count("GetWorkflowExecutionHistory")
             await fleet.workflow(created).signal("finish", "at once")
             run = await fleet.until_state("young", "Completed")
     assert run["status"]["result"]["preview"] == "at once"
-    assert len(between.lens.described) == described
-    assert between.script.count("GetWorkflowExecutionHistory") == read
+    assert len(proxy.recorder.described) == described
+    assert proxy.script.count("GetWorkflowExecutionHistory") == read

@@ -1,4 +1,4 @@
-"""The life of a worker process: how it starts, what it survives, how it ends."""
+"""The worker process: startup, crashes, drain and exit codes."""
 
 import threading
 import uuid
@@ -21,8 +21,8 @@ OPTIONS = {"startToClose": 60, "heartbeat": 2, "retry": {"maximumAttempts": 5, "
 
 
 @dataclass
-class World:
-    """What the workers of one test work with."""
+class Harness:
+    """The servers and settings for the workers of one test."""
 
     folder: Path
     address: str
@@ -56,69 +56,70 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, temporal_server: str) -> Iterator[World]:
+def harness(tmp_path: Path, temporal_server: str) -> Iterator[Harness]:
     with model_server() as model, ledger() as book:
-        yield World(tmp_path, temporal_server, model, book)
+        yield Harness(tmp_path, temporal_server, model, book)
 
 
-async def test_a_run_outlives_a_killed_worker_and_each_tool_is_called_once(world: World):
+async def test_a_run_completes_after_its_worker_is_killed_and_each_tool_is_called_once(harness: Harness):
     gate = threading.Event()
     first, second, third = (((("record_effect", {"effect": effect}),)) for effect in ("a", "b", "c"))
-    world.model.script(
+    harness.model.script(
         "Record.", Step(calls=first), Step(calls=second), Step(calls=third, gate=gate), says("All recorded.")
     )
-    with worker_process(world.folder, world.env()) as worker:
+    with worker_process(harness.folder, harness.env()) as worker:
         await worker.until_ready()
-        handle = await world.start("Record.")
-        await until(lambda: world.model.asked("Record.") == 3, what="two tools are done and the model thinks")
+        handle = await harness.start("Record.")
+        await until(lambda: harness.model.asked("Record.") == 3, what="two tools are done and the model is called")
         worker.kill()
-    with worker_process(world.folder, world.env()) as successor:
+    with worker_process(harness.folder, harness.env()) as successor:
         await successor.until_ready()
         gate.set()
         assert (await handle.result())["output"] == "All recorded."
-    assert world.ledger.effects == ["a", "b", "c"]
+    assert harness.ledger.effects == ["a", "b", "c"]
 
 
-async def test_a_worker_told_to_stop_finishes_its_tool_and_ends_with_code_0(world: World):
-    gate = world.ledger.gates["slow"] = threading.Event()
-    world.model.script("Record.", calls("record_effect", effect="slow"), says("Recorded."))
-    with worker_process(world.folder, world.env()) as worker:
+async def test_a_worker_finishes_its_tool_call_on_sigterm_and_exits_with_code_0(harness: Harness):
+    gate = harness.ledger.gates["slow"] = threading.Event()
+    harness.model.script("Record.", calls("record_effect", effect="slow"), says("Recorded."))
+    with worker_process(harness.folder, harness.env()) as worker:
         await worker.until_ready()
-        handle = await world.start("Record.")
-        await until(lambda: world.ledger.effects == ["slow"], what="the tool runs")
+        handle = await harness.start("Record.")
+        await until(lambda: harness.ledger.effects == ["slow"], what="the tool runs")
         worker.terminate()
         await until(lambda: not worker.ready, what="the worker is no longer ready")
         assert worker.process.poll() is None
         gate.set()
         assert await worker.exit_code() == 0
-    with worker_process(world.folder, world.env()) as successor:
+    with worker_process(harness.folder, harness.env()) as successor:
         await successor.until_ready()
         assert (await handle.result())["output"] == "Recorded."
-    assert world.ledger.effects == ["slow"]
+    assert harness.ledger.effects == ["slow"]
 
 
-async def test_a_tool_that_outlasts_the_drain_is_given_to_another_worker(world: World):
-    world.ledger.gates["stuck"] = threading.Event()
-    world.model.script("Record.", calls("record_effect", effect="stuck"), says("Recorded."))
-    with worker_process(world.folder, world.env(DURAFLEET_DRAIN_TIMEOUT_SECONDS="0.5")) as worker:
+async def test_a_tool_call_longer_than_the_drain_timeout_is_retried_on_another_worker(harness: Harness):
+    harness.ledger.gates["stuck"] = threading.Event()
+    harness.model.script("Record.", calls("record_effect", effect="stuck"), says("Recorded."))
+    with worker_process(harness.folder, harness.env(DURAFLEET_DRAIN_TIMEOUT_SECONDS="0.5")) as worker:
         await worker.until_ready()
-        handle = await world.start("Record.")
-        await until(lambda: world.ledger.effects == ["stuck"], what="the tool runs")
+        handle = await harness.start("Record.")
+        await until(lambda: harness.ledger.effects == ["stuck"], what="the tool runs")
         worker.terminate()
         assert await worker.exit_code() == 0
-    world.ledger.gates.pop("stuck").set()
-    with worker_process(world.folder, world.env()) as successor:
+    harness.ledger.gates.pop("stuck").set()
+    with worker_process(harness.folder, harness.env()) as successor:
         await successor.until_ready()
         assert (await handle.result())["output"] == "Recorded."
-    assert world.ledger.effects == ["stuck", "stuck"]
+    assert harness.ledger.effects == ["stuck", "stuck"]
 
 
-async def test_a_worker_waits_for_temporal_to_come_up(world: World):
+async def test_a_worker_waits_until_temporal_is_reachable(harness: Harness):
     port = free_port()
-    world.address = f"127.0.0.1:{port}"
-    with worker_process(world.folder, world.env(DURAFLEET_LOG_FORMAT="plain")) as worker:
+    harness.address = f"127.0.0.1:{port}"
+    with worker_process(harness.folder, harness.env(DURAFLEET_LOG_FORMAT="plain")) as worker:
         await until(
-            lambda: f"Temporal at {world.address} cannot be reached" in worker.output(), what="it says what is missing"
+            lambda: f"Temporal at {harness.address} cannot be reached" in worker.output(),
+            what="the worker reports the address",
         )
         assert not worker.ready
         with dev_server(port=port):
@@ -127,10 +128,10 @@ async def test_a_worker_waits_for_temporal_to_come_up(world: World):
             assert await worker.exit_code() == 0
 
 
-async def test_a_worker_that_waits_for_temporal_stops_at_once(world: World):
-    world.address = f"127.0.0.1:{free_port()}"
-    with worker_process(world.folder, world.env()) as worker:
-        await until(lambda: "cannot be reached" in worker.output(), what="it has begun to wait")
+async def test_a_worker_that_waits_for_temporal_exits_at_once_on_sigterm(harness: Harness):
+    harness.address = f"127.0.0.1:{free_port()}"
+    with worker_process(harness.folder, harness.env()) as worker:
+        await until(lambda: "cannot be reached" in worker.output(), what="the worker waits")
         worker.terminate()
         assert await worker.exit_code() == 0
 
@@ -143,20 +144,25 @@ async def test_a_worker_that_waits_for_temporal_stops_at_once(world: World):
         ({"DURAFLEET_AGENTS_FILE": "/nonexistent/agents.json"}, "The agents file /nonexistent/agents.json cannot be"),
     ],
 )
-async def test_a_wrong_configuration_ends_with_code_2_and_one_line(world: World, change: dict[str, str], words: str):
-    with worker_process(world.folder, world.env() | change) as worker:
+async def test_a_worker_with_an_invalid_configuration_exits_with_code_2_and_one_line(
+    harness: Harness, change: dict[str, str], words: str
+):
+    with worker_process(harness.folder, harness.env() | change) as worker:
         assert await worker.exit_code() == 2
         lines = worker.output().splitlines()
     assert len(lines) == 1
     assert words in lines[0]
 
 
-async def test_the_example_of_a_worker_of_ones_own(world: World):
+async def test_the_bring_your_own_worker_example_runs_its_workflow(harness: Harness):
     command = [str(ROOT / "examples" / "byo-worker" / "worker.py")]
-    with worker_process(world.folder, world.env(), command=command) as worker:
-        client = await Client.connect(world.address)
+    with worker_process(harness.folder, harness.env(), command=command) as worker:
+        client = await Client.connect(harness.address)
         handle = await client.start_workflow(
-            "OrderFollowUp", {"number": "A-17", "wait_seconds": 0.1}, id=str(uuid.uuid4()), task_queue=world.task_queue
+            "OrderFollowUp",
+            {"number": "A-17", "wait_seconds": 0.1},
+            id=str(uuid.uuid4()),
+            task_queue=harness.task_queue,
         )
         assert await handle.result() == {"parcels": 3, "note": "reminded the customer of order A-17"}
         worker.terminate()

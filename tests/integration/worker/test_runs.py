@@ -30,7 +30,7 @@ STARTED = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
 
 @dataclass(frozen=True)
 class Fleet:
-    """A worker process and what its agents talk to."""
+    """A worker process, and the model and ledger of its agents."""
 
     client: Client
     task_queue: str
@@ -73,7 +73,7 @@ async def fleet(temporal_server: str, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(autouse=True)
 def gates(fleet: Fleet) -> Iterator[None]:
-    """Open what a failed test left closed."""
+    """Open the gates that a failed test left closed."""
     yield
     for gate in fleet.ledger.gates.values():
         gate.set()
@@ -88,14 +88,14 @@ async def scheduled(handle: WorkflowHandle[Any, Any]) -> list[ActivityTaskSchedu
     ]
 
 
-async def test_a_run_answers_with_the_key_of_the_environment(fleet: Fleet):
+async def test_a_run_calls_the_model_with_the_api_key_from_the_environment(fleet: Fleet):
     fleet.model.script("Greet.", says("Good day."))
     handle = await fleet.start("Greet.")
     assert (await handle.result())["output"] == "Good day."
     assert fleet.model.keys[-1] == "the-key"
 
 
-async def test_the_end_is_visible_in_search_attributes_and_memo(fleet: Fleet):
+async def test_a_completed_run_is_visible_in_search_attributes_and_memo(fleet: Fleet):
     handle = await fleet.start("Anything.")
     await handle.result()
     description = await handle.describe()
@@ -104,7 +104,7 @@ async def test_the_end_is_visible_in_search_attributes_and_memo(fleet: Fleet):
     assert (await description.memo())["progress"]["turns"] == 1
 
 
-async def test_the_tools_of_the_example_do_what_they_say(fleet: Fleet):
+async def test_the_tools_of_the_example_return_and_record_their_results(fleet: Fleet):
     fleet.model.script(
         "Open A-17.",
         Step(calls=(("record_effect", {"effect": "opened A-17"}), ("slow_report", {"seconds": 0.1}))),
@@ -117,21 +117,21 @@ async def test_the_tools_of_the_example_do_what_they_say(fleet: Fleet):
     assert answers == ["recorded opened A-17", "a report that took 0.1 seconds"]
 
 
-async def test_a_tool_that_fails_leaves_the_run_to_the_model(fleet: Fleet):
+async def test_the_error_of_a_failed_tool_is_returned_to_the_model_and_the_run_completes(fleet: Fleet):
     fleet.model.script("Where is A-18?", calls("order_status", order="A-18"), says("The shop is closed."))
     handle = await fleet.start("Where is A-18?", retry={"maximumAttempts": 1})
     assert (await handle.result())["output"] == "The shop is closed."
     assert "the shop does not answer for order A-18" in fleet.model.requests[-1]["messages"][-1]["content"]
 
 
-async def test_a_blocked_tool_does_not_silence_the_heartbeats(fleet: Fleet):
+async def test_a_blocking_tool_does_not_stop_the_heartbeats(fleet: Fleet):
     fleet.model.script("Report.", calls("slow_report", seconds=3), says("Here it is."))
     handle = await fleet.start("Report.", heartbeat=1, retry={"maximumAttempts": 1})
     await handle.result()
     assert "a report that took 3 seconds" in fleet.model.requests[-1]["messages"][-1]["content"]
 
 
-async def test_activities_get_the_defaults_of_the_contract(fleet: Fleet):
+async def test_activities_have_the_documented_default_timeouts_and_attempts(fleet: Fleet):
     fleet.model.script("Record d.", calls("record_effect", effect="d"), says("Done."))
     handle = await fleet.start("Record d.")
     await handle.result()
@@ -142,7 +142,7 @@ async def test_activities_get_the_defaults_of_the_contract(fleet: Fleet):
         assert activity.retry_policy.maximum_attempts == 5
 
 
-async def test_activities_get_the_options_of_the_run(fleet: Fleet):
+async def test_activities_have_the_timeouts_and_the_retry_policy_of_the_run(fleet: Fleet):
     fleet.model.script("Record o.", calls("record_effect", effect="o"), says("Done."))
     retry = {"maximumAttempts": 7, "initialInterval": 0.5, "backoffCoefficient": 1.5, "maximumInterval": 9}
     handle = await fleet.start("Record o.", startToClose=90, heartbeat=10, retry=retry)
@@ -159,7 +159,7 @@ async def test_activities_get_the_options_of_the_run(fleet: Fleet):
         assert "UserError" in policy.non_retryable_error_types
 
 
-async def test_a_model_that_takes_too_long_ends_the_run_with_a_reason(fleet: Fleet):
+async def test_a_model_call_that_times_out_fails_the_run_and_names_the_model_url(fleet: Fleet):
     gate = threading.Event()
     fleet.model.script("Think.", Step(text="Too late.", gate=gate))
     handle = await fleet.start("Think.", startToClose=1, heartbeat=0.5, retry={"maximumAttempts": 1})
@@ -174,7 +174,7 @@ async def test_a_model_that_takes_too_long_ends_the_run_with_a_reason(fleet: Fle
     assert (await handle.describe()).typed_search_attributes[PHASE] == "Failed"
 
 
-async def test_an_unknown_agent_fails_naming_the_known_ones(fleet: Fleet):
+async def test_a_run_of_an_unknown_agent_fails_and_lists_the_known_agents(fleet: Fleet):
     handle = await fleet.start("Hello?", agent="ghost")
     with pytest.raises(WorkflowFailureError) as raised:
         await handle.result()
@@ -184,7 +184,7 @@ async def test_an_unknown_agent_fails_naming_the_known_ones(fleet: Fleet):
 
 
 @pytest.mark.parametrize("argument", [[], ["text"], [{"input": "no agent"}]])
-async def test_an_argument_of_another_kind_fails_the_run_instead_of_hanging_it(fleet: Fleet, argument: list[Any]):
+async def test_a_workflow_argument_of_another_type_fails_the_run_as_invalid_input(fleet: Fleet, argument: list[Any]):
     handle: WorkflowHandle[Any, Any] = await fleet.client.start_workflow(
         "AgentRun", args=argument, id=str(uuid.uuid4()), task_queue=fleet.task_queue
     )
@@ -194,7 +194,7 @@ async def test_an_argument_of_another_kind_fails_the_run_instead_of_hanging_it(f
     assert raised.value.cause.type == "InvalidInput"
 
 
-async def test_a_cancelled_run_is_cancelled_while_a_tool_runs(fleet: Fleet):
+async def test_a_run_can_be_cancelled_while_a_tool_runs(fleet: Fleet):
     fleet.ledger.gates["never"] = threading.Event()
     fleet.model.script("Wait.", calls("record_effect", effect="never"))
     handle = await fleet.start("Wait.")

@@ -1,4 +1,4 @@
-"""AgentWorkers and what becomes of them on the real API server. No pod runs there, so none gets Ready."""
+"""AgentWorkers and their Deployments on the real API server, which runs no pods, so that no worker gets Ready."""
 
 import json
 from collections.abc import AsyncIterator
@@ -35,12 +35,12 @@ def variables(deployment: dict[str, Any]) -> dict[str, str]:
 
 
 async def until_deployed(fleet: Fleet, name: str) -> dict[str, Any]:
-    """Return the Deployment of an AgentWorker once the operator is through with it."""
+    """Return the Deployment of an AgentWorker once the operator has reconciled it."""
     await fleet.until_reason("agentworker", name, "RollingOut")
     return fleet.get("deployment", name)
 
 
-async def test_a_worker_becomes_a_deployment_that_knows_where_to_poll(fleet: Fleet):
+async def test_the_deployment_of_a_worker_has_the_temporal_address_and_task_queue(fleet: Fleet):
     worker = fleet.create_worker("plain", agents=AGENTS, replicas=2, timeouts={"activity": "7m"})
     deployment = await until_deployed(fleet, "plain")
     assert deployment["spec"]["replicas"] == 2
@@ -58,7 +58,7 @@ async def test_a_worker_becomes_a_deployment_that_knows_where_to_poll(fleet: Fle
     assert (owner["uid"], owner["controller"]) == (worker["metadata"]["uid"], True)
 
 
-async def test_declared_agents_are_in_a_config_map_that_follows_the_spec(fleet: Fleet):
+async def test_the_config_map_of_declared_agents_follows_the_spec(fleet: Fleet):
     fleet.create_worker("declared", agents=AGENTS)
     before = await until_deployed(fleet, "declared")
     agents = json.loads(fleet.get("configmap", "declared-agents")["data"]["agents.json"])["agents"]
@@ -74,7 +74,7 @@ async def test_declared_agents_are_in_a_config_map_that_follows_the_spec(fleet: 
     assert "Say goodbye." in fleet.get("configmap", "declared-agents")["data"]["agents.json"]
 
 
-async def test_a_deployment_of_someone_else_is_left_alone(fleet: Fleet):
+async def test_a_deployment_of_another_owner_is_not_changed_and_the_worker_is_stalled(fleet: Fleet):
     fleet.kubectl("create", "deployment", "taken", "--image=registry.invalid/theirs:1")
     theirs = fleet.get("deployment", "taken")
     fleet.create_worker("taken", agents=AGENTS)
@@ -96,7 +96,9 @@ async def test_a_deployment_of_someone_else_is_left_alone(fleet: Fleet):
     ],
     ids=["replicas", "image", "variable"],
 )
-async def test_what_is_edited_by_hand_is_put_back(fleet: Fleet, edit: tuple[str, ...], request: pytest.FixtureRequest):
+async def test_manual_edits_of_the_deployment_are_reverted(
+    fleet: Fleet, edit: tuple[str, ...], request: pytest.FixtureRequest
+):
     name = f"edited-{request.node.callspec.id}"
     fleet.create_worker(name)
     before = await until_deployed(fleet, name)
@@ -105,13 +107,13 @@ async def test_what_is_edited_by_hand_is_put_back(fleet: Fleet, edit: tuple[str,
         "deployment",
         name,
         lambda it: it["metadata"]["generation"] > before["metadata"]["generation"] + 1,
-        what="was edited and put back",
+        what="is edited and reverted",
     )
     after = fleet.get("deployment", name)
     assert after["spec"] == before["spec"]
 
 
-async def test_a_deleted_deployment_comes_back(fleet: Fleet):
+async def test_a_deleted_deployment_is_created_again(fleet: Fleet):
     fleet.create_worker("resilient")
     before = await until_deployed(fleet, "resilient")
     fleet.kubectl("delete", "deployment", "resilient")
@@ -119,12 +121,12 @@ async def test_a_deleted_deployment_comes_back(fleet: Fleet):
         "deployment",
         "resilient",
         lambda it: it["metadata"]["uid"] != before["metadata"]["uid"],
-        what="is there again",
+        what="exists again",
     )
     assert after["spec"] == before["spec"]
 
 
-async def test_a_new_image_and_more_replicas_reach_the_deployment(fleet: Fleet):
+async def test_a_new_image_and_replica_count_of_a_worker_are_applied_to_the_deployment(fleet: Fleet):
     fleet.create_worker("growing")
     await until_deployed(fleet, "growing")
     fleet.patch("agentworker", "growing", {"image": "registry.invalid/worker:3", "replicas": 4})
@@ -136,26 +138,26 @@ async def test_a_new_image_and_more_replicas_reach_the_deployment(fleet: Fleet):
     )
 
 
-async def test_a_worker_without_any_image_says_where_to_set_one(fleet: Fleet):
+async def test_a_worker_without_an_image_is_invalid_and_names_the_field(fleet: Fleet):
     fleet.create("AgentWorker", "imageless", {"agents": AGENTS})
     worker = await fleet.until_reason("agentworker", "imageless", "InvalidSpec")
     assert "spec.image" in condition(worker, "Ready")["message"]
     assert fleet.find("deployment", "imageless") is None
 
 
-async def test_a_variable_of_the_contract_cannot_be_overridden(fleet: Fleet):
+async def test_a_worker_that_sets_a_reserved_environment_variable_is_invalid(fleet: Fleet):
     fleet.create_worker("clashing", env=[{"name": "TEMPORAL_ADDRESS", "value": "elsewhere:7233"}])
     worker = await fleet.until_reason("agentworker", "clashing", "InvalidSpec")
     assert "TEMPORAL_ADDRESS" in condition(worker, "Ready")["message"]
 
 
-async def test_scaled_to_zero_counts_as_done(fleet: Fleet):
+async def test_a_worker_scaled_to_zero_is_ready(fleet: Fleet):
     fleet.create_worker("resting", replicas=0)
     worker = await fleet.until_reason("agentworker", "resting", "ScaledToZero")
     assert condition(worker, "Ready")["status"] == "True"
 
 
-async def test_a_connection_that_works_says_so_and_one_that_does_not_says_why(fleet: Fleet):
+async def test_a_working_connection_is_ready_and_one_to_a_missing_temporal_namespace_is_stalled(fleet: Fleet):
     address = fleet.client.service_client.config.target_host
     fleet.create("TemporalConnection", "good", {"address": address})
     fleet.create("TemporalConnection", "astray", {"address": address, "namespace": "nowhere"})

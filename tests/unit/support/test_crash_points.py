@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.crash_points import deaths
+from tests.support.crash_points import crash_points
 from tests.support.faults import Call, Server
 from tests.support.kube_proxy import signature_of
 
@@ -10,30 +10,30 @@ NAMESPACED = "/apis/durafleet.dev/v1alpha1/namespaces/t-1/agentruns"
 
 
 def calls(*signatures: str) -> list[Call]:
-    """Record calls as the proxies do; every call to the API server except LIST has an effect."""
+    """Record calls as the proxies do; every call to the API server except LIST is mutating."""
     return [
-        Call(Server.KUBERNETES, each, occurrence=signatures[:number].count(each), effect=not each.startswith("LIST"))
+        Call(Server.KUBERNETES, each, occurrence=signatures[:number].count(each), mutating=not each.startswith("LIST"))
         for number, each in enumerate(signatures, 1)
     ]
 
 
 def test_each_call_has_a_crash_point_before_and_after_it():
-    assert list(deaths(calls("PATCH agentruns", "POST events"))) == [
-        "a death before PATCH agentruns #1",
-        "a death after PATCH agentruns #1",
-        "a death before POST events #1",
-        "a death after POST events #1",
+    assert list(crash_points(calls("PATCH agentruns", "POST events"))) == [
+        "crash before PATCH agentruns #1",
+        "crash after PATCH agentruns #1",
+        "crash before POST events #1",
+        "crash after POST events #1",
     ]
 
 
-def test_every_repetition_of_a_call_with_an_effect_has_crash_points():
-    assert len(deaths(calls(*["PATCH agentruns"] * 5))) == 10
+def test_every_repetition_of_a_mutating_call_has_crash_points():
+    assert len(crash_points(calls(*["PATCH agentruns"] * 5))) == 10
 
 
 def test_only_the_first_two_of_repeated_reads_without_a_change_have_crash_points():
-    found = list(deaths(calls(*["LIST pods"] * 5, "PATCH agentruns", *["LIST pods"] * 3)))
+    found = list(crash_points(calls(*["LIST pods"] * 5, "PATCH agentruns", *["LIST pods"] * 3)))
     assert [each for each in found if "before LIST" in each] == [
-        f"a death before LIST pods #{number}" for number in (1, 2, 6, 7)
+        f"crash before LIST pods #{number}" for number in (1, 2, 6, 7)
     ]
 
 

@@ -1,7 +1,7 @@
-"""A namespace with an operator of its own behind proxies, and what a user does there.
+"""A namespace with its own operator behind proxies, and what a user does in that namespace.
 
-The operator is started again whenever it ends, as the kubelet would. Everything here is cheap enough for
-several stages at once and hundreds in a test.
+An operator that ends is started again, as the kubelet would do. An environment is cheap: several can run at the
+same time, and hundreds in one test.
 """
 
 import asyncio
@@ -18,33 +18,33 @@ from temporalio.client import WorkflowHandle
 
 from durafleet.kube.lease import LEASES
 from durafleet.kube.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, RUNS, WORKERS, Resource
-from tests.support.errands import EFFECTS, TASK_QUEUE
 from tests.support.faults import Call, Drop, Fault, Script
 from tests.support.grpc_proxy import grpc_proxy
 from tests.support.kube_api import Body
 from tests.support.kube_proxy import kube_proxy
 from tests.support.operator import IMAGE, state_of
+from tests.support.scenario_workflows import EFFECTS, TASK_QUEUE
 from tests.support.servers import Servers
-from tests.support.spawn import KUBECONFIG, Spawned, spawn_operator
+from tests.support.spawn import KUBECONFIG, SpawnedOperator, spawn_operator
 from tests.support.waiting import until
 
 WATCHES = ("agentruns", "agentworkers", "temporalconnections", "deployments")
 _NAMESPACES = Resource("v1", "Namespace", "namespaces")
 _LAST = "last"
-_PAUSE = 0.2
-"""Seconds, times the number of its deaths, before an operator that ended by itself is started again."""
+_RESTART_DELAY = 0.2
+"""Seconds per unexpected exit so far, before an operator that ended by itself is started again."""
 
 
-class Stage:
-    """What happens in one namespace.
+class Environment:
+    """One namespace and its operators.
 
     Attributes:
-        script: the calls of its operators, and what goes wrong with them.
-        created: the AgentRuns that were created, as the API server answered.
-        deaths: the exit codes of operators that ended by themselves.
-        patience: seconds to wait for what must come.
-        operators: how many there are to be that act.
-        elects: whether it is a Lease that says which one acts.
+        script: the calls of the operators, and the faults to inject.
+        created: the AgentRuns that were created, as the API server returned them.
+        unexpected_exits: the exit codes of operators that ended by themselves.
+        deadline: seconds to wait for a condition.
+        operators: number of operators that are active at the same time.
+        leader_election: whether a Lease decides which operator is active.
     """
 
     def __init__(self, servers: Servers, namespace: str, folder: Path) -> None:
@@ -53,19 +53,19 @@ class Stage:
         self.folder = folder
         self.script = Script()
         self.created: list[Body] = []
-        self.deaths: list[int | None] = []
-        self.patience = 30.0
-        self._operators: list[Spawned] = []
-        self._killed: set[Spawned] = set()
+        self.unexpected_exits: list[int | None] = []
+        self.deadline = 30.0
+        self._operators: list[SpawnedOperator] = []
+        self._killed: set[SpawnedOperator] = set()
         self.operators = 0
-        self.elects = False
+        self.leader_election = False
 
     async def create_worker(self, name: str = "support", **spec: Any) -> Body:
-        """Create an AgentWorker; the runs on it are worked on at once, without a pod."""
+        """Create an AgentWorker; a worker polls its task queue already, without a pod."""
         return await self._create(WORKERS, name, {"image": IMAGE, "taskQueue": TASK_QUEUE, **spec})
 
     async def create_run(self, name: str, workflow_type: str, **spec: Any) -> Body:
-        """Create an AgentRun on AgentWorker `support` unless told otherwise."""
+        """Create an AgentRun, on AgentWorker `support` by default."""
         run = await self._create(RUNS, name, {"workerRef": {"name": "support"}, "workflowType": workflow_type, **spec})
         self.created.append(run)
         return run
@@ -80,21 +80,21 @@ class Stage:
     async def delete_run(self, name: str) -> None:
         await self.servers.kube.delete(RUNS, self.namespace, name)
 
-    async def wipe_status(self, name: str) -> None:
-        """Take an AgentRun's whole status away."""
+    async def clear_status(self, name: str) -> None:
+        """Remove the whole status of an AgentRun."""
         status = (await self.run(name))["status"]
         await self.servers.kube.patch(RUNS, self.namespace, name, {"status": dict.fromkeys(status)}, sub="status")
 
-    async def wipe_metadata(self, name: str, *fields: str) -> None:
-        """Take annotations, labels or finalizers of an AgentRun away."""
+    async def clear_metadata(self, name: str, *fields: str) -> None:
+        """Remove annotations, labels or finalizers of an AgentRun."""
         await self.servers.kube.patch(RUNS, self.namespace, name, {"metadata": dict.fromkeys(fields)})
 
     async def run(self, name: str) -> Body:
-        """Return an AgentRun as it is now."""
+        """Return the current AgentRun."""
         return next(run for run in await self.servers.kube.list(RUNS, self.namespace) if _name(run) == name)
 
     async def until_run(self, name: str, holds: Callable[[Body], bool], *, what: str) -> Body:
-        """Return an AgentRun once it is there and the condition holds."""
+        """Return an AgentRun once it exists and the condition holds."""
         runs = await self.until(RUNS, lambda all_: name in all_ and holds(all_[name]), what=f"run {name} {what}")
         return runs[name]
 
@@ -102,20 +102,22 @@ class Stage:
         return await self.until_run(name, lambda run: state_of(run) == state, what=f"is {state}")
 
     async def until_effect(self, run: Body) -> None:
-        """Return once the run's workflow is under way and has had its effect."""
-        await until(lambda: EFFECTS[workflow_id(run)] > 0, what="the workflow has had its effect", within=self.patience)
+        """Return once the run's workflow has recorded its effect."""
+        await until(
+            lambda: EFFECTS[workflow_id(run)] > 0, what="the workflow has recorded its effect", within=self.deadline
+        )
 
     async def until_called(self, signature: str, *, times: int) -> None:
-        """Return once the operator has made calls of a signature."""
+        """Return once the operator has made this number of calls with a signature."""
         await until(
-            lambda: self.script.count(signature) >= times, what=f"{times} calls {signature}", within=self.patience
+            lambda: self.script.count(signature) >= times, what=f"{times} calls {signature}", within=self.deadline
         )
 
     async def until(
         self, resource: Resource, holds: Callable[[dict[str, Body]], bool], *, what: str
     ) -> dict[str, Body]:
         """Return all objects of a kind, by name, once the condition holds."""
-        return await self.servers.kube.until(resource, self.namespace, holds, what=what, within=self.patience)
+        return await self.servers.kube.until(resource, self.namespace, holds, what=what, within=self.deadline)
 
     async def events(self) -> list[Body]:
         return await self.servers.kube.list(EVENTS, self.namespace)
@@ -124,49 +126,50 @@ class Stage:
         return self.servers.temporal.get_workflow_handle(workflow_id(run))
 
     async def kill(self, _: Call) -> Fault:
-        """End the operator that acts here and now; a deed for the script."""
-        operator = self._operators[await self._leader() if self.elects else -1]
+        """Kill the active operator; an action for the script."""
+        operator = self._operators[await self._leader() if self.leader_election else -1]
         self._killed.add(operator)
         await operator.kill()
         return Drop()
 
     async def until_watching(self) -> None:
-        """Return once each operator watches all that it has to, and all is quiet about the AgentWorkers."""
+        """Return once each operator has all its watches open and the AgentWorkers are reconciled."""
         await until(
             lambda: all(self.script.answered[f"WATCH {each}"] >= self.operators for each in WATCHES),
             what="the operator watches",
-            within=self.patience,
+            within=self.deadline,
         )
         await self.until(WORKERS, lambda all_: all(map(_has_status, all_.values())), what="the workers have a status")
-        await self.until(DEPLOYMENTS, lambda all_: all(map(_has_pods, all_.values())), what="their pods are there")
+        await self.until(DEPLOYMENTS, lambda all_: all(map(_has_pods, all_.values())), what="their pods exist")
 
     async def until_caught_up(self) -> None:
-        """Return once the present operator has gone through all that was there: what comes now is dealt with."""
+        """Return once the current operator has reconciled all earlier changes."""
         await self.until_watching()
         await self._create(RUNS, _LAST, {"workerRef": {"name": "support"}, "agent": "nobody", "input": ""})
         await self.until_state(_LAST, "InvalidSpec")
         await self.delete_run(_LAST)
-        await self.until(RUNS, lambda all_: _LAST not in all_, what="that is gone")
+        await self.until(RUNS, lambda all_: _LAST not in all_, what="the last run is gone")
 
     def output(self) -> str:
-        """Return what the operators wrote, all of them."""
+        """Return the output of all operators."""
         return "\n".join(f"--- operator {n}\n{one.output()}" for n, one in enumerate(self._operators))
 
-    async def keep_operator(self, folder: Path, env: dict[str, str]) -> None:
-        """Run an operator until cancelled, and another one whenever it ends."""
+    async def supervise_operator(self, folder: Path, env: dict[str, str]) -> None:
+        """Run an operator until cancelled, and start a new one each time it ends."""
         while True:
             self.script.answered.clear()
             number = len(self._operators)
-            mine = {**env, "POD_NAME": str(number)} if self.elects else env  # else all are alike, also in messages
-            operator = spawn_operator(folder, mine, log=f"operator-{number}.log")
+            # Without leader election all operators have the same environment, so that their messages are the same.
+            variables = {**env, "POD_NAME": str(number)} if self.leader_election else env
+            operator = spawn_operator(folder, variables, log=f"operator-{number}.log")
             self._operators.append(operator)
             try:
                 await operator.ended.wait()
             finally:
                 await operator.kill()
             if operator not in self._killed:
-                self.deaths.append(operator.exit_code)
-                await asyncio.sleep(_PAUSE * len(self.deaths))
+                self.unexpected_exits.append(operator.exit_code)
+                await asyncio.sleep(_RESTART_DELAY * len(self.unexpected_exits))
 
     async def _leader(self) -> int:
         (lease,) = await self.servers.kube.list(LEASES, self.namespace)
@@ -177,35 +180,35 @@ class Stage:
         return await self.servers.kube.create(resource, {"metadata": metadata, "spec": spec})
 
 
-async def set_stage(servers: Servers, folder: Path) -> Stage:
-    """Make a stage, without an operator yet."""
+async def create_environment(servers: Servers, folder: Path) -> Environment:
+    """Create a namespace, without an operator."""
     namespace = f"t-{uuid.uuid4().hex[:10]}"
     await servers.kube.create(_NAMESPACES, {"metadata": {"name": namespace}})
-    return Stage(servers, namespace, folder)
+    return Environment(servers, namespace, folder)
 
 
 @asynccontextmanager
-async def operating(stage: Stage, *, operators: int = 1, election: bool = False) -> AsyncIterator[None]:
-    """Run an operator on a stage, or several that are alike, behind proxies of their own.
+async def run_operators(environment: Environment, *, operators: int = 1, election: bool = False) -> AsyncIterator[None]:
+    """Run one or several operators in an environment, behind their own proxies.
 
-    Several act at once, unless there is an election.
+    All operators are active at the same time, unless there is a leader election.
     """
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(kube_proxy(stage.servers.kube.session, stage.script))
-        temporal = await stack.enter_async_context(grpc_proxy(stage.servers.temporal_address, stage.script))
-        folder = Path(tempfile.mkdtemp(dir=stage.folder))
+        url = await stack.enter_async_context(kube_proxy(environment.servers.kube.session, environment.script))
+        temporal = await stack.enter_async_context(grpc_proxy(environment.servers.temporal_address, environment.script))
+        folder = Path(tempfile.mkdtemp(dir=environment.folder))
         (folder / KUBECONFIG).write_text(json.dumps(kubeconfig(url)))
-        env = _environment(temporal, stage.namespace)
+        env = _env(temporal, environment.namespace)
         if election:
-            env |= {"DURAFLEET_LEASE_NAME": "operator", "DURAFLEET_LEASE_NAMESPACE": stage.namespace}
-        acting = 1 if election else operators
-        stage.elects = election
-        stage.operators += acting
-        tasks = [asyncio.create_task(stage.keep_operator(folder, env)) for _ in range(operators)]
+            env |= {"DURAFLEET_LEASE_NAME": "operator", "DURAFLEET_LEASE_NAMESPACE": environment.namespace}
+        active = 1 if election else operators
+        environment.leader_election = election
+        environment.operators += active
+        tasks = [asyncio.create_task(environment.supervise_operator(folder, env)) for _ in range(operators)]
         try:
             yield
         finally:
-            stage.operators -= acting
+            environment.operators -= active
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
@@ -230,10 +233,10 @@ def _has_pods(deployment: Body) -> bool:
     return bool(deployment.get("status", {}).get("replicas") == deployment["spec"]["replicas"])
 
 
-def _environment(temporal: str, namespace: str) -> dict[str, str]:
+def _env(temporal: str, namespace: str) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
-        "SSL_CERT_FILE": os.devnull,  # reading all authorities costs a fifth of a start, and nothing here speaks TLS
+        "SSL_CERT_FILE": os.devnull,  # loading the CA certificates is a fifth of the startup time; TLS is not used
         "DURAFLEET_TEMPORAL_ADDRESS": temporal,
         "DURAFLEET_WATCH_NAMESPACES": namespace,
         "DURAFLEET_HTTP_HOST": "127.0.0.1",
@@ -243,7 +246,7 @@ def _environment(temporal: str, namespace: str) -> dict[str, str]:
 
 
 def kubeconfig(url: str) -> dict[str, Any]:
-    """Return what lets an operator use the API server at this URL, without credentials."""
+    """Return a kubeconfig for the API server at this URL, without credentials."""
     return {
         "apiVersion": "v1",
         "kind": "Config",
