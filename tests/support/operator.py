@@ -5,6 +5,7 @@ The API server has no nodes and runs no pods, so `Fleet` runs the workers itself
 
 import asyncio
 import http.client
+import importlib
 import json
 import os
 import signal
@@ -36,11 +37,16 @@ def with_constants(**constants: float) -> tuple[str, str]:
 
     Args:
         constants: values by module below `durafleet` and constant, as in core__grace__REFERENCE_GRACE.
+
+    Raises:
+        AttributeError: there is no such constant; to set one that nothing reads would test nothing.
     """
     lines = ["import importlib"]
     for path, value in constants.items():
-        module, _, constant = f"durafleet__{path}".rpartition("__")
-        lines.append(f"importlib.import_module({module.replace('__', '.')!r}).{constant} = {value}")
+        name, _, constant = f"durafleet__{path}".rpartition("__")
+        module = name.replace("__", ".")
+        getattr(importlib.import_module(module), constant)
+        lines.append(f"importlib.import_module({module!r}).{constant} = {value}")
     return "-c", "; ".join([*lines, "from durafleet.__main__ import main", "main()"])
 
 

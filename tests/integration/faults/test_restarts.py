@@ -150,9 +150,7 @@ async def test_a_run_waits_for_a_temporal_server_that_is_not_running_yet(
     assert executions_of(created) == [run["status"]["workflow"]["runId"]]
 
 
-SHORT_DEADLINES = with_constants(
-    core__grace__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0
-)
+SHORT_DEADLINES = with_constants(core__grace__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0)
 """An operator whose five-minute grace period without Temporal is one second."""
 
 

@@ -156,9 +156,7 @@ async def test_after_a_restart_a_run_reports_a_temporal_outage_and_continues_aft
         await operator.until_ready()
         created = fleet.create_run("patient", "Wait")
         before = await fleet.until_state("patient", "Running")
-    short_deadlines = with_constants(
-        core__grace__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0
-    )
+    short_deadlines = with_constants(core__grace__TEMPORAL_GRACE=1.0, controllers__tracking__sweeps__TEMPORAL_GRACE=1.0)
     with operator_process(next(folders), fleet.env(), code=short_deadlines) as operator:
         await operator.until_ready()
         run = await fleet.until_reason("agentrun", "patient", "TemporalUnavailable")
