@@ -15,6 +15,9 @@ class Versioned(Protocol):
     """The part of an object that a store needs."""
 
     @property
+    def uid(self) -> str: ...
+
+    @property
     def resource_version(self) -> str: ...
 
 
@@ -36,10 +39,16 @@ class Store(Generic[T]):
         self.changed: Callable[[T | None, T | None], None] = lambda _before, _after: None
 
     def observe(self, event: Mapping[str, Any]) -> Key:
-        """Take in a watch event; return the key of its object."""
+        """Take in a watch event; return the key of its object.
+
+        Kopf orders the events of one object only. So the deletion of an object can arrive after the creation of
+        another one with the same name, and does not remove that.
+        """
         key = key_of(event["object"])
         if event.get("type") == "DELETED":
-            self.drop(key)
+            known = self._known(key)
+            if known is None or known.uid == event["object"]["metadata"]["uid"]:
+                self.drop(key)
         else:
             self.put(event["object"])
         return key

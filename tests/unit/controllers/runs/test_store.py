@@ -68,6 +68,19 @@ def test_a_settled_run_is_known_but_no_longer_kept_in_full():
     assert store.settled(KEY) is store.known(KEY) is not None
 
 
+def test_a_late_deletion_event_does_not_remove_a_run_that_was_created_again_under_the_same_name():
+    first, second = body(10), body(12)
+    second["metadata"]["uid"] = "another-uid"
+    store = stored(first, second)
+    store.observe({"type": "DELETED", "object": first})
+    assert store.version(KEY) == "12"
+    store.settle(a_settled(second))
+    store.observe({"type": "DELETED", "object": first})
+    assert store.version(KEY) == "12"
+    store.observe({"type": "DELETED", "object": second})
+    assert store.known(KEY) is None
+
+
 def counted(state: str) -> float:
     return REGISTRY.get_sample_value("durafleet_agentruns", {"state": state}) or 0.0
 
