@@ -18,7 +18,7 @@ async def test_the_quickstart_is_answered_by_the_language_model(site: Site):
     assert status["result"]["preview"]
     assert status["progress"]["usage"]["requests"] == 1
     assert site.condition("agentrun", "hello", "Succeeded")["status"] == "True"
-    # The answer may come before the kubelet has looked at the pod that gave it.
+    # The answer may arrive before the kubelet has checked the pod that sent it.
     await site.until_condition("agentworker", "assistant", "Ready", "Available")
 
 

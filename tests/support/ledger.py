@@ -31,14 +31,14 @@ class Ledger:
 def ledger(host: str = "127.0.0.1") -> Iterator[Ledger]:
     """Run a ledger on a free port of a local address."""
     server = ThreadingHTTPServer((host, 0), _Handler)
-    book = Ledger(url=f"http://{host}:{server.server_port}/effects")
-    server.book = book  # type: ignore[attr-defined]
+    running = Ledger(url=f"http://{host}:{server.server_port}/effects")
+    server.ledger = running  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield book
+        yield running
     finally:
-        for gate in book.gates.values():
+        for gate in running.gates.values():
             gate.set()
         server.shutdown()
         server.server_close()
@@ -48,9 +48,9 @@ def ledger(host: str = "127.0.0.1") -> Iterator[Ledger]:
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         entry = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        book: Ledger = self.server.book  # type: ignore[attr-defined]
-        book.entries.append((entry["effect"], entry["key"]))
-        if gate := book.gates.get(entry["effect"]):
+        ledger: Ledger = self.server.ledger  # type: ignore[attr-defined]
+        ledger.entries.append((entry["effect"], entry["key"]))
+        if gate := ledger.gates.get(entry["effect"]):
             gate.wait(60)
         try:
             self.send_response(204)

@@ -13,7 +13,7 @@ from tests.support.scenario_workflows import EFFECTS, FIXED
 
 
 async def do_nothing(_: Environment) -> None:
-    """Do do_nothing."""
+    """Do nothing."""
 
 
 async def create_worker(environment: Environment) -> None:

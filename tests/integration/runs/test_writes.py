@@ -91,18 +91,18 @@ async def test_a_run_that_is_suspended_resumed_and_retried_makes_one_or_two_writ
     BROKEN.add("costly")
     async with fleet.worker():
         with operator_process(tmp_path, fleet.env()):
-            fleet.create_run("steered", "Steps", input=["costly"], suspend=True)
-            await fleet.until_state("steered", "Suspended")
-            fleet.patch("agentrun", "steered", {"suspend": False})
-            await until_released(fleet, "steered", "WorkflowFailed")
+            fleet.create_run("changed", "Steps", input=["costly"], suspend=True)
+            await fleet.until_state("changed", "Suspended")
+            fleet.patch("agentrun", "changed", {"suspend": False})
+            await until_released(fleet, "changed", "WorkflowFailed")
             BROKEN.clear()
-            fleet.patch("agentrun", "steered", {"retry": {"token": "1"}})
-            await until_released(fleet, "steered", "Completed")
-    counted = writes(control_plane, namespace, "steered")
+            fleet.patch("agentrun", "changed", {"retry": {"token": "1"}})
+            await until_released(fleet, "changed", "Completed")
+    counted = writes(control_plane, namespace, "changed")
     assert counted["status"] <= 5, "suspended, running, failed, running, completed"
     assert counted["object"] <= 4, "the finalizer is added and removed twice"
     events = json.loads(fleet.kubectl("get", "events", "-o", "json"))["items"]
-    assert len([e for e in events if e["involvedObject"]["name"] == "steered"]) == counted["events"] <= 4
+    assert len([e for e in events if e["involvedObject"]["name"] == "changed"]) == counted["events"] <= 4
 
 
 def count_applies(plane: ControlPlane, namespace: str) -> Counter[str]:

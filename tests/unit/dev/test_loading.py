@@ -1,4 +1,4 @@
-"""`make load`: the name that pods use, the storage that goes first, and the errors."""
+"""`make load`: the name that pods use, the precedence of buildah, and the errors."""
 
 import os
 import subprocess
@@ -77,21 +77,21 @@ def test_a_name_that_is_not_valid_is_refused(image: str):
         loading.pod_reference(image)
 
 
-def test_buildahs_image_goes_before_dockers(programs: Path, tmp_path: Path):
+def test_an_image_in_buildah_takes_precedence(programs: Path, tmp_path: Path):
     buildah(programs, IMAGE)
     docker(programs)
     assert loading.export(IMAGE, tmp_path / "a.tar") == "buildah"
     assert (tmp_path / "a.tar").read_text() == f"{IMAGE} as {IMAGE}\n"
 
 
-def test_a_short_name_of_buildahs_is_loaded_under_the_name_that_pods_use(programs: Path, tmp_path: Path):
+def test_a_short_image_name_in_buildah_is_loaded_under_the_name_that_pods_use(programs: Path, tmp_path: Path):
     buildah(programs, "ledger-worker:1")
     loading.export("ledger-worker:1", tmp_path / "a.tar")
     assert (tmp_path / "a.tar").read_text() == "ledger-worker:1 as docker.io/library/ledger-worker:1\n"
 
 
 @pytest.mark.parametrize("with_buildah", [True, False])
-def test_dockers_image_is_taken_where_buildah_has_none(programs: Path, tmp_path: Path, with_buildah: bool):
+def test_an_image_in_docker_is_used_if_buildah_does_not_have_it(programs: Path, tmp_path: Path, with_buildah: bool):
     if with_buildah:
         buildah(programs)
     docker(programs)
@@ -127,7 +127,7 @@ def test_a_cluster_that_runs_no_pods_is_an_error_with_the_command_that_starts_it
     assert not State("other").dir.exists()
 
 
-def test_on_the_users_own_cluster_the_error_names_the_tools_that_load(monkeypatch: pytest.MonkeyPatch):
+def test_on_the_users_own_cluster_the_error_names_tools_that_load_images(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DURAFLEET_CLUSTER", "kubeconfig")
     with pytest.raises(ClusterError) as error:
         choose_cluster("demo").load(IMAGE)

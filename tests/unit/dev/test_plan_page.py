@@ -8,7 +8,7 @@ from durafleet.core.runs.plan import SITUATIONS
 from durafleet.core.runs.rules.case import Case, Rule
 
 
-def test_the_page_is_as_the_rules_render_it():
+def test_the_page_matches_what_the_rules_render():
     assert (ROOT / PAGE).read_text() == render(), "run: make generate"
 
 

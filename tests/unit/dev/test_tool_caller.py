@@ -1,4 +1,4 @@
-"""The demo's model that calls tools by rule: what it calls, what it answers, and how it takes odd requests."""
+"""The demo's model that calls tools by rule: its tool calls, its answers, and malformed requests."""
 
 import json
 from collections.abc import Iterator
@@ -58,14 +58,14 @@ def test_both_models_are_listed(server: TestClient):
     assert [each["id"] for each in server.get("/v1/models").json()["data"]] == [MODEL, "tool-caller"]
 
 
-def test_it_calls_the_tool_once_for_each_item(server: TestClient):
+def test_the_model_calls_the_tool_once_for_each_item(server: TestClient):
     choice = complete(server, {"role": "system", "content": "Be brief: always."}, user(EFFECTS))
     assert choice["finish_reason"] == "tool_calls"
     assert calls(choice) == [("record", {"effect": effect}) for effect in ("opened", "paid", "shipped")]
     assert len({call["id"] for call in choice["message"]["tool_calls"]}) == 3
 
 
-def test_it_sums_the_results_up_in_one_sentence(server: TestClient):
+def test_the_model_summarises_the_results_in_one_sentence(server: TestClient):
     choice = complete(server, user(EFFECTS), *results("recorded opened", "recorded paid.", "recorded\nshipped"))
     assert text(choice) == "I made 3 tool calls: recorded opened, recorded paid, recorded shipped."
     assert text(complete(server, user("Record: a."), *results("ok"))) == "I made 1 tool call: ok."
@@ -76,23 +76,23 @@ def test_the_same_request_gets_the_same_answer(server: TestClient):
     assert first == second
 
 
-def test_without_parallel_calls_it_makes_one_at_a_time(server: TestClient):
+def test_without_parallel_calls_the_model_makes_one_call_at_a_time(server: TestClient):
     ask = {"parallel_tool_calls": False}
     assert calls(complete(server, user("Do: a, b."), **ask)) == [("record", {"effect": "a"})]
     assert calls(complete(server, user("Do: a, b."), *results("ok"), **ask)) == [("record", {"effect": "b"})]
     assert text(complete(server, user("Do: a, b."), *results("ok", "ok"), **ask)) == "I made 2 tool calls: ok, ok."
 
 
-def test_a_later_message_begins_anew(server: TestClient):
+def test_a_later_message_starts_a_new_list(server: TestClient):
     choice = complete(server, user(EFFECTS), *results("x", "y", "z"), user("Also: returned."))
     assert calls(choice) == [("record", {"effect": "returned"})]
 
 
-def test_a_script_goes_before_the_rule(server: TestClient):
+def test_a_script_takes_precedence_over_the_list(server: TestClient):
     assert text(complete(server, user(json.dumps({"script": [{"text": "as written"}]})))) == "as written"
 
 
-def test_content_may_come_in_parts(server: TestClient):
+def test_the_content_of_a_message_can_have_several_parts(server: TestClient):
     parts = [{"type": "text", "text": "Record:"}, {"type": "text", "text": "a, b"}, {"type": "image_url"}, 7, None]
     assert calls(complete(server, user(parts))) == [("record", {"effect": "a"}), ("record", {"effect": "b"})]
     assert text(complete(server, user([{"type": "text", "text": None}]))).startswith("I called no tool")
@@ -146,7 +146,7 @@ def test_the_first_tool_that_fits_is_called_unless_the_message_names_another():
         [a_tool(required="effect")],
     ],
 )
-def test_without_a_tool_that_takes_one_string_it_says_so(server: TestClient, offered: object):
+def test_without_a_tool_that_takes_one_string_the_answer_names_the_requirement(server: TestClient, offered: object):
     assert "one required string" in text(complete(server, user(EFFECTS), tools=offered))
 
 
@@ -161,16 +161,16 @@ def test_without_a_tool_that_takes_one_string_it_says_so(server: TestClient, off
         [{"role": "assistant", "content": EFFECTS, "tool_calls": "none"}],
     ],
 )
-def test_without_a_list_it_says_how_one_is_written(server: TestClient, messages: list[dict[str, Any]]):
+def test_without_a_list_the_answer_explains_how_to_write_one(server: TestClient, messages: list[dict[str, Any]]):
     assert "nothing after a colon" in text(complete(server, *messages))
 
 
 @pytest.mark.parametrize("script", ['"no list"', "[1, 2]", "[" * 100_000, "7}"])
-def test_a_malformed_script_is_a_message_like_any_other(server: TestClient, script: str):
+def test_a_malformed_script_is_treated_as_an_ordinary_message(server: TestClient, script: str):
     assert len(calls(complete(server, user(f'{{"script": {script}')))) in (1, 2)
 
 
-def test_odd_results_and_characters_are_answered(server: TestClient):
+def test_empty_structured_or_long_results_and_special_characters_get_a_short_answer(server: TestClient):
     answer = text(complete(server, user("Record: a, b, c, d"), *results(None, [{"text": "x"}], "\ud800", "y" * 1000)))
     assert answer.startswith("I made 4 tool calls: an empty result, x, \ud800, yyy")
     assert len(answer) < 300
@@ -197,13 +197,13 @@ def test_odd_results_and_characters_are_answered(server: TestClient):
         b'{"model": "tool-caller", "messages": [{"role": null, "content": "Record: a."}]}',
     ],
 )
-def test_a_malformed_request_is_refused_in_the_shape_of_openai(server: TestClient, body: bytes):
+def test_a_malformed_request_is_refused_with_an_error_as_from_openai(server: TestClient, body: bytes):
     answer = server.post("/v1/chat/completions", content=body)
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "invalid_request_error"
 
 
-def test_it_answers_beside_a_model_of_the_users_own():
+def test_the_tool_caller_is_available_together_with_the_users_own_model():
     with TestClient(Relay("http://127.0.0.1:9/v1").app(), headers={"Authorization": "Bearer any"}) as relay:
         assert len(calls(complete(relay, user(EFFECTS)))) == 3
         other = relay.post("/v1/chat/completions", json={"model": "other", "messages": [user(EFFECTS)]})

@@ -1,4 +1,4 @@
-"""The ledger of examples/custom-tools: one entry for each key, and no trust in what it is sent."""
+"""The ledger of examples/custom-tools: one entry for each key, and the validation of requests."""
 
 import http.client
 import importlib.util
@@ -58,7 +58,7 @@ def post(port: int, effect: object, key: str) -> tuple[int, Any]:
     return call(port, "POST", "/effects", body=body, Content_Length=str(len(body)), Idempotency_Key=key)
 
 
-def test_a_key_that_comes_again_adds_no_entry(port: int):
+def test_a_repeated_key_adds_no_entry(port: int):
     assert post(port, "paid", "run/1") == (201, {"effect": "paid", "key": "run/1", "repeats": 0})
     assert post(port, "paid", "run/1") == (200, {"effect": "paid", "key": "run/1", "repeats": 1})
     post(port, "paid", "run/2")
@@ -68,19 +68,19 @@ def test_a_key_that_comes_again_adds_no_entry(port: int):
     )
 
 
-def test_a_key_that_comes_with_another_effect_is_refused(port: int):
+def test_a_repeated_key_with_another_effect_is_refused(port: int):
     post(port, "paid", "run/1")
     status, answer = post(port, "shipped", "run/1")
     assert (status, answer["error"]) == (422, "this Idempotency-Key belongs to another effect")
 
 
-def test_a_full_ledger_takes_repeats_only(port: int):
+def test_a_full_ledger_accepts_only_repeated_keys(port: int):
     assert [post(port, "paid", str(n))[0] for n in range(4)] == [201, 201, 201, 507]
     assert post(port, "paid", "0")[0] == 200
     assert len(call(port, "GET", "/effects")[1]) == 3
 
 
-def test_it_is_ready_and_empty_at_first(port: int):
+def test_a_new_ledger_is_ready_and_empty(port: int):
     assert call(port, "GET", "/healthz") == (200, "ok")
     assert call(port, "GET", "/effects") == (200, [])
 
@@ -99,21 +99,21 @@ def test_the_length_of_the_body_is_checked_before_it_is_read(port: int, length: 
     [b"", b"{", b"\xff", b"[" * 4000, b"null", b"[]", b"{}", b'{"effect": 7}', b'{"effect": ""}', b'{"effect": null}',
      b'{"effect": "' + b"x" * 201 + b'"}'],
 )  # fmt: skip
-def test_a_body_that_holds_no_effect_is_refused(port: int, body: bytes):
+def test_a_body_without_a_valid_effect_is_refused(port: int, body: bytes):
     assert call(port, "POST", "/effects", body=body, Content_Length=str(len(body)), Idempotency_Key="k")[0] == 400
 
 
 @pytest.mark.parametrize("key", ["", "k" * 513])
-def test_a_key_has_to_be_there_and_short(port: int, key: str):
+def test_a_missing_or_long_key_is_refused(port: int, key: str):
     assert post(port, "paid", key)[0] == 400
 
 
-def test_only_its_paths_are_served(port: int):
+def test_an_unknown_path_is_not_found(port: int):
     assert call(port, "GET", "/")[0] == 404
     assert call(port, "POST", "/", Content_Length="0")[0] == 404
 
 
-def test_what_a_client_sends_stays_in_one_line_of_the_log(port: int, capsys: pytest.CaptureFixture[str]):
+def test_input_from_a_client_stays_in_one_line_of_the_log(port: int, capsys: pytest.CaptureFixture[str]):
     assert post(port, 'a"\nrecorded "b\x1b[31m', "k")[0] == 201
     (line,) = capsys.readouterr().out.splitlines()
     assert line == 'recorded "a\\"\\nrecorded \\"b\\u001b[31m" "k"'

@@ -1,4 +1,4 @@
-"""The READMEs of the examples are complete; that their commands work is for tests/e2e/test_examples.py."""
+"""The READMEs of the examples are complete; tests/e2e/test_examples.py runs their commands."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
 
 
 @pytest.mark.parametrize("example", NAMES)
-def test_each_begins_with_commands_for_the_demo_cluster(example: str):
+def test_each_readme_begins_with_commands_for_the_demo_cluster(example: str):
     assert page(example).read_text().index(DEMO) < page(example).read_text().index(OWN)
     first = next(blocks(example))
     assert first.commands.startswith('eval "$(make -s env)"\n')

@@ -115,7 +115,7 @@ def test_suspending_a_run_pauses_its_running_workflow():
     assert reported(paused) == ("Suspended", "True", "Suspended")
 
 
-def test_a_run_on_a_server_that_cannot_pause_goes_on_and_names_the_server_setting():
+def test_a_run_on_a_server_that_cannot_pause_keeps_running_and_names_the_server_setting():
     run = held(a_run(spec={"suspend": True}))
     plan = plan_run(run, a_world(execution=an_execution(), pausable=False), now=NOON)
     assert reported(plan) == ("Running", "Unknown", "SuspendUnsupported")

@@ -1,4 +1,4 @@
-"""The policy is total: whatever an AgentRun says and whatever was observed, some rule decides."""
+"""The policy is total: a rule decides for every AgentRun and every observed state."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -99,6 +99,6 @@ def test_every_combination_of_a_run_and_its_observations_has_a_plan(run: Run, wo
         assert len(truths) == len(set(truths))
 
 
-def test_the_name_of_a_situation_is_given_once():
+def test_each_situation_has_a_unique_name():
     names = [situation.name for situation in SITUATIONS]
     assert len(names) == len(set(names))

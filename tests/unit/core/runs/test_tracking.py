@@ -1,24 +1,21 @@
-"""Which observed executions are trusted or need a DescribeWorkflowExecution, and how often to sweep."""
+"""Which observed executions are trusted, and which need a DescribeWorkflowExecution."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from durafleet.api.connection import TemporalConnectionSpec
 from durafleet.api.run import AgentRunStatus, WorkflowRef
 from durafleet.api.status import Condition, ConditionType, Reason
 from durafleet.core.conditions import Verdict
-from durafleet.core.connections.plan import Check, matters_to_others, plan_connection
-from durafleet.core.objects import FINALIZER, Connection, Run, format_time
-from durafleet.core.pacing import SLOWEST, SWEEP_EVERY, USUAL, Pace, slowed
+from durafleet.core.objects import FINALIZER, Run, format_time
 from durafleet.core.places import Target
 from durafleet.core.runs.actions import Describe
 from durafleet.core.runs.execution import ExecutionStatus, Outcome, latest
 from durafleet.core.runs.plan import plan_run
 from durafleet.core.runs.tracking import Close, closed_by, is_trusted, reports_progress, unshown, waits_for_census
 from durafleet.core.runs.world import RunWorld
-from tests.support.builders import NOON, TARGET, a_connection, a_run, a_worker, an_execution
+from tests.support.builders import NOON, TARGET, a_run, a_worker, an_execution
 
 PLACE = ("temporal:7233", "default")
 
@@ -55,12 +52,6 @@ def test_a_row_is_trusted_only_if_it_comes_from_the_temporal_namespace_of_the_ru
     target: Target | Verdict, *, trusted: bool
 ):
     assert is_trusted(target, PLACE) is trusted
-
-
-def test_tenants_share_the_connection_of_the_operator_and_no_other_connection():
-    assert TARGET.way == replace(TARGET, tenant="other").way
-    own = replace(TARGET, connection="own")
-    assert own.way != replace(own, tenant="other").way
 
 
 # Which runs wait for the census, the full list of open executions
@@ -156,65 +147,3 @@ def test_a_close_event_after_which_the_workflow_may_continue_is_not_trusted(clos
 def test_an_agent_workflow_reports_progress_and_a_custom_workflow_does_not():
     assert reports_progress(an_execution(type="AgentRun"))
     assert not reports_progress(an_execution(type="Mine"))
-
-
-# Sweep interval
-
-
-def test_throttling_slows_sweeps_down_to_a_limit_and_successes_restore_the_interval_gradually():
-    pace = USUAL
-    slower = [pace := pace.slower() for _ in range(6)]
-    assert [each.interval for each in slower] == [2, 4, 8, 16, SLOWEST, SLOWEST]
-    faster = []
-    while pace != USUAL:
-        pace = pace.faster()
-        faster.append(pace.interval)
-    assert faster == sorted(faster, reverse=True)
-    assert faster[-1] == SWEEP_EVERY
-    assert len(faster) > 10, "not at once, or the server refuses again"
-
-
-def test_throttling_is_reported_from_the_second_refusal_until_the_usual_interval_returns():
-    once = USUAL.slower()
-    assert slowed(PLACE, once) is None
-    twice = once.slower()
-    verdict = slowed(PLACE, twice)
-    assert verdict is not None
-    assert verdict.reason == Reason.THROTTLED
-    assert "every 4 s" in verdict.message
-    assert "frontend.namespaceRPS.visibility" in verdict.message
-    assert slowed(PLACE, twice.faster()) is not None
-    assert slowed(PLACE, Pace(SWEEP_EVERY * 1.1, told=True).faster()) is None
-
-
-def test_a_connection_whose_server_throttles_the_operator_is_ready():
-    plan = plan_connection(a_connection(), Check(Verdict(Reason.THROTTLED, "slowly")), now=NOON)
-    assert plan.status is not None
-    ready = plan.status.condition(ConditionType.READY)
-    assert ready is not None
-    assert (ready.status, ready.reason) == ("True", "Throttled")
-    assert [condition.type for condition in plan.status.conditions] == ["Ready"]
-
-
-def a_connection_that_is(reason: Reason, message: str = "...") -> Connection:
-    plan = plan_connection(a_connection(), Check(Verdict(reason, message)), now=NOON)
-    assert plan.status is not None
-    return a_connection(status=plan.status)
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "matters"),
-    [
-        (None, a_connection(), True),
-        (a_connection(), None, True),
-        (a_connection(), a_connection(spec=TemporalConnectionSpec(address="elsewhere:7233")), True),
-        (a_connection_that_is(Reason.TEMPORAL_UNAVAILABLE), a_connection_that_is(Reason.REACHABLE), True),
-        (a_connection_that_is(Reason.REACHABLE), a_connection_that_is(Reason.THROTTLED), False),
-        (a_connection_that_is(Reason.THROTTLED, "4 s"), a_connection_that_is(Reason.THROTTLED, "8 s"), False),
-    ],
-    ids=["created", "deleted", "edited", "recovered", "throttled", "throttled more"],
-)
-def test_a_connection_change_enqueues_its_users_only_if_its_spec_or_usability_changes(
-    before: Connection | None, after: Connection | None, *, matters: bool
-):
-    assert matters_to_others(before, after) is matters

@@ -10,7 +10,7 @@ from durafleet.core.conditions import Verdict
 from durafleet.core.connections.targets import connection_not_found
 from durafleet.core.objects import Worker
 from durafleet.core.workers.actions import ApplyObject, DeleteObject
-from durafleet.core.workers.deployment import WorkerDefaults, deployment
+from durafleet.core.workers.deployment import WorkerDefaults
 from durafleet.core.workers.plan import Rollout, WorkerPlan, WorkerWorld, plan_worker
 from tests.support.builders import NOON, TARGET, a_worker
 
@@ -129,38 +129,3 @@ def test_an_error_that_the_schema_cannot_detect_makes_the_spec_invalid_and_is_na
 def test_a_worker_without_any_image_has_an_invalid_spec():
     result = plan_worker(a_worker(), a_world(), defaults=WorkerDefaults(image=None), now=NOON)
     assert ready(result) == ("False", Reason.INVALID_SPEC)
-
-
-def test_the_container_gets_the_variables_of_the_environment_contract():
-    worker = a_worker(spec={"timeouts": {"workflow": "2h"}, "env": [{"name": "MINE", "value": "1"}]})
-    container = deployment(worker, TARGET, DEFAULTS)["spec"]["template"]["spec"]["containers"][0]
-    env = {entry["name"]: entry.get("value") for entry in container["env"]}
-    assert env["TEMPORAL_ADDRESS"] == "temporal:7233"
-    assert env["TEMPORAL_TASK_QUEUE"] == "default/support"
-    assert env["DURAFLEET_WORKFLOW_TIMEOUT_SECONDS"] == "7200"
-    assert env["DURAFLEET_ACTIVITY_TIMEOUT_SECONDS"] == "300"
-    assert env["DURAFLEET_HEARTBEAT_TIMEOUT_SECONDS"] == "30"
-    assert env["MINE"] == "1"
-
-
-def test_worker_pods_run_with_a_restricted_security_context():
-    pod = deployment(a_worker(), TARGET, DEFAULTS)["spec"]["template"]["spec"]
-    assert pod["automountServiceAccountToken"] is False
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    container = pod["containers"][0]["securityContext"]
-    assert container["readOnlyRootFilesystem"] is True
-    assert container["allowPrivilegeEscalation"] is False
-    assert container["capabilities"] == {"drop": ["ALL"]}
-
-
-def test_a_changed_agent_changes_the_annotations_of_the_pod_template():
-    other = a_worker(spec={"agents": [{"name": "greeter", "model": "test", "instructions": "Be brief."}]})
-    templates = [deployment(w, TARGET, DEFAULTS)["spec"]["template"] for w in (a_worker(), other)]
-    assert templates[0]["metadata"]["annotations"] != templates[1]["metadata"]["annotations"]
-
-
-def test_the_termination_grace_period_is_longer_than_the_drain_timeout():
-    worker = a_worker(spec={"drainTimeout": "2m"})
-    pod = deployment(worker, TARGET, DEFAULTS)["spec"]["template"]["spec"]
-    assert pod["terminationGracePeriodSeconds"] > 120
