@@ -1,7 +1,7 @@
 """Why a run failed: a failure type of the API, and a message that a person can act on.
 
-Every failure here ends the run, because the retry policy of the activity has already made all attempts. Failures
-that can pass by themselves are not marked as non-retryable: the status then shows that a new run may succeed.
+Every failure here ends the run, because the retry policy of the activity has already made all attempts. Only
+transient failures are marked as retryable, so that status.failure.retryable shows whether another attempt may succeed.
 Runs are started without a retry policy of their own, so Temporal retries none of them.
 """
 
@@ -33,7 +33,8 @@ _LIMITS = {
     "total_tokens_limit": (ErrorType.TOKEN_LIMIT, "tokens"),
 }
 _TIMEOUTS = {
-    TimeoutType.START_TO_CLOSE: "exceeded the start-to-close timeout (the AgentWorker's spec.timeouts.activity)",
+    TimeoutType.START_TO_CLOSE: "exceeded the start-to-close timeout (spec.timeouts.activity of the AgentRun "
+    "or its AgentWorker)",
     TimeoutType.HEARTBEAT: "exceeded the heartbeat timeout (spec.timeouts.heartbeat): "
     "its worker is lost or its code blocks",
     TimeoutType.SCHEDULE_TO_START: "was not started by any worker in time",
@@ -74,7 +75,8 @@ def _explain(error: Exception, endpoint: Endpoint) -> tuple[ErrorType, str]:
     if isinstance(error, ContentFilterError):
         return ErrorType.MODEL_REJECTED, (
             f"The content filter of {endpoint.url} stopped the answer ({_cut(str(error))}). "
-            "Change the instructions or the input, then create a new run."
+            "Change the instructions, then change spec.retry.token and set spec.retry.from to Start; or create a new "
+            "run with another input."
         )
     if isinstance(error, UnexpectedModelBehavior):
         return _model_behaviour(error)
@@ -87,7 +89,7 @@ def _model_error(error: ModelAPIError, endpoint: Endpoint) -> tuple[ErrorType, s
         case ModelAuthenticationError():
             return ErrorType.MODEL_AUTHENTICATION, (
                 f"{endpoint.url} rejected the API key ({said}). Correct the variable {API_KEY} in the AgentWorker's "
-                "spec.env or spec.envFrom, then create a new run."
+                "spec.env or spec.envFrom, then change spec.retry.token."
             )
         case ModelNotFoundError():
             return ErrorType.MODEL_NOT_FOUND, (
@@ -101,16 +103,18 @@ def _model_error(error: ModelAPIError, endpoint: Endpoint) -> tuple[ErrorType, s
         case ModelQuotaExceededError():
             return ErrorType.MODEL_QUOTA, (
                 f"The account behind the API key has no quota left at {endpoint.url} ({said}). "
-                "Raise it with the provider, then create a new run."
+                "Raise it with the provider, then change spec.retry.token."
             )
         case ModelRequestRejectedError():
             return ErrorType.MODEL_REJECTED, (
-                f"{endpoint.url} rejected the request ({said}). Correct the agent or the input, then create a new run."
+                f"{endpoint.url} rejected the request ({said}). Correct the agent, then change spec.retry.token; "
+                "or create a new run with another input."
             )
         case _:
             return ErrorType.MODEL_UNAVAILABLE, (
                 f"{endpoint.url} did not answer for the model {endpoint.model!r} in any attempt (last error: {said}). "
-                "Check the endpoint and the AgentWorker's spec.retry, then create a new run."
+                "Check the endpoint, then change spec.retry.token. For more attempts in new runs, raise the "
+                "AgentWorker's spec.retry."
             )
 
 

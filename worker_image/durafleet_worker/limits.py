@@ -1,7 +1,8 @@
 """Limits of every run of a declared agent.
 
 They prevent failures that Temporal does not explain: a payload over 2 MB or a history over 50 MB would hang or
-terminate the workflow without a reason. The user guide documents them, so a change affects users.
+terminate the workflow without a reason. docs/architecture.md ("Declared agents") documents them, so a change affects
+users.
 """
 
 from datetime import timedelta

@@ -3,7 +3,8 @@
 An upsert of a search attribute that the server does not know fails the workflow task forever. A workflow must also
 do the same in every replay, on any worker, even if other attributes are registered at that time. So a run writes
 only the attributes that it was started with: the server accepted them, and the start is the first event of the
-history. The operator sets them at the start if they are registered. If not, progress is in the memo only.
+history. The operator starts runs with neither of the two attributes. The progress of a declared agent is therefore in
+the memo only, unless something else started the execution with them.
 """
 
 from datetime import datetime
@@ -42,7 +43,7 @@ class ProgressReport:
         self._report_if_due()
 
     def end(self, phase: RunPhase) -> None:
-        """Report the end. This updates AgentRunUpdated, which tells the operator that the run closed."""
+        """Report the end. Where AgentRunUpdated is indexed, its update tells the operator that the run closed."""
         self._report(phase, workflow.now())
 
     def consumed(self) -> Usage:

@@ -16,11 +16,13 @@ TERMINAL = frozenset(
         Reason.INVALID_SPEC,
     }
 )
-"""States that a run leaves only when `spec.retry.token` requests another attempt. It never leaves COMPLETED."""
+"""States that a run leaves only when spec.retry.token changes or its workflow is reset. It never leaves COMPLETED."""
 
 RETRYABLE = TERMINAL - {Reason.COMPLETED}
 _BEFORE = (Reason.PENDING, Reason.QUEUED)
 """States of a run whose workflow is not started yet."""
+_NO_RESET = frozenset({Reason.QUEUED, Reason.START_REJECTED, Reason.INVALID_SPEC})
+"""States of a run that has no workflow of its own, so that a reset neither ends nor causes them."""
 _OPEN = (Reason.RUNNING, Reason.AWAITING_APPROVAL)
 _CLOSED = {
     Reason.COMPLETED: "the workflow completes",
@@ -66,7 +68,10 @@ def _all() -> Iterator[Transition]:
     yield Transition(Reason.AWAITING_APPROVAL, Reason.RUNNING, "the workflow continues")
     for ended in sorted(RETRYABLE):
         for transition in _first(ended):
-            yield Transition(ended, transition.target, f"spec.retry.token changes; then {transition.when}")
+            cause = "spec.retry.token changes"
+            if ended not in _NO_RESET and transition.target not in _NO_RESET:
+                cause += ", or the workflow is reset in Temporal"
+            yield Transition(ended, transition.target, f"{cause}; then {transition.when}")
 
 
 TRANSITIONS = {(t.source, t.target): t for t in _all() if t.source != t.target}

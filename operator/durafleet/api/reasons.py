@@ -37,12 +37,14 @@ REASONS: dict[Reason, Meaning] = {
     ),
     Reason.RUNNING: Meaning((RUN,), "The workflow is running.", _NOTHING),
     Reason.AWAITING_APPROVAL: Meaning(
-        (RUN,), "The workflow is running and reports that it waits for a person.", "Answer it."
+        (RUN,),
+        "The workflow is running and reports that it waits for a person.",
+        "Answer it as the workflow expects, usually with a signal.",
     ),
     Reason.SUSPENDED: Meaning(
         (RUN,),
-        "The run is not started, or its workflow is paused, because of `spec.suspend`; then the run is Ready. Or "
-        "somebody paused the workflow in Temporal.",
+        "`spec.suspend` keeps the run from starting or has paused its workflow (the run is Ready), or somebody paused "
+        "the workflow in Temporal (the run is not Ready).",
         "Set `spec.suspend: false`. If it was paused in Temporal, run the command in the message.",
     ),
     Reason.COMPLETED: Meaning((RUN,), "The workflow completed. `status.result` holds the answer.", _NOTHING),
@@ -72,7 +74,7 @@ REASONS: dict[Reason, Meaning] = {
     Reason.INVALID_SPEC: Meaning(
         (RUN, WORKER),
         "The spec is invalid in a way that the schema cannot detect.",
-        "Correct what the message names. If the field of a run is immutable, create a new AgentRun.",
+        "Correct what the message names. If it cannot be changed, create a new object.",
     ),
     Reason.CANCELLING: Meaning(
         (RUN,), "Cancellation was requested, and the workflow is still open.", "Wait, or set `spec.stop: Terminate`."
@@ -99,8 +101,11 @@ REASONS: dict[Reason, Meaning] = {
     ),
     Reason.WAITING_FOR_POLLERS: Meaning(
         (RUN, WORKER),
-        "No worker polls the task queue, according to Temporal.",
-        "Wait for the pods to start. If the reason persists, read the worker's logs and the AgentWorker's conditions.",
+        "On an AgentWorker: the pods run, but Temporal does not report any of them as polling the task queue. On an "
+        "AgentRun: the AgentWorker is stalled, or it now polls another task queue, so no worker takes the run's tasks; "
+        "the message names the cause.",
+        "Follow the message. If the reason persists, read the logs of the worker pods and the AgentWorker's "
+        "conditions.",
     ),
     Reason.WORKFLOW_TASK_FAILING: Meaning(
         (RUN,),
@@ -126,7 +131,8 @@ REASONS: dict[Reason, Meaning] = {
     Reason.ACCESS_DENIED: Meaning(
         (RUN, WORKER, CONNECTION),
         "Temporal denies the operator's requests.",
-        "Grant the operator access to the Temporal namespace.",
+        "Use a Temporal server that allows access without credentials; Durafleet cannot send credentials to Temporal "
+        "yet.",
     ),
     Reason.REACHABLE: Meaning((CONNECTION,), "Temporal responds, and the namespace exists.", _NOTHING),
     Reason.THROTTLED: Meaning(
@@ -149,8 +155,9 @@ REASONS: dict[Reason, Meaning] = {
     ),
     Reason.POD_REJECTED: Meaning(
         (WORKER,),
-        "Kubernetes rejects the pods, or cannot start their container.",
-        "Correct the field that the message names, or create the missing ConfigMap or Secret.",
+        "The container of a pod cannot be created or started, for example because a Secret or ConfigMap in `env` or "
+        "`envFrom` does not exist.",
+        "Correct `spec.env`, `spec.envFrom` or `spec.image`, or create the missing ConfigMap or Secret.",
     ),
     Reason.PROGRESS_DEADLINE_EXCEEDED: Meaning(
         (WORKER,),
@@ -159,10 +166,19 @@ REASONS: dict[Reason, Meaning] = {
     ),
     Reason.FOREIGN_OBJECT: Meaning(
         (WORKER,),
-        "An object of the same name exists that this AgentWorker does not control. The operator does not change it.",
-        "Delete or rename it, or create the AgentWorker under another name.",
+        "A Deployment of the same name exists that this AgentWorker does not control. The operator does not change it.",
+        "Delete that Deployment, or create the AgentWorker under another name.",
     ),
 }
+
+RUN_EVENTS: dict[str, str] = {
+    "`Running`": "The operator first observes the open workflow of an attempt. Normal.",
+    "a terminal state": "The run ends; the reason is the state. Normal if the run is then Ready, otherwise Warning.",
+    "`RetryIgnored`": "`spec.retry.token` changes while the run is open, or after it has completed. Warning.",
+    "`WorkflowAbandoned`": "The AgentRun was deleted, and its workflow has not ended after 120 s, so the operator "
+    "removes its finalizer. The workflow may still be running. Warning.",
+}
+"""When the operator posts an Event on an AgentRun, by the reason of the Event."""
 
 ERRORS: dict[ErrorType, str] = {
     ErrorType.UNKNOWN_AGENT: "The worker that executed the run does not declare the agent.",
@@ -177,6 +193,7 @@ ERRORS: dict[ErrorType, str] = {
     ErrorType.TURN_LIMIT: "The run needed more requests to the model than `limits.turns` allows.",
     ErrorType.TOOL_CALL_LIMIT: "The run needed more tool calls than `limits.toolCalls` allows.",
     ErrorType.TOKEN_LIMIT: "The run used more tokens than `limits.tokens` allows.",
-    ErrorType.TOOL_FAILED: "A tool failed in every attempt.",
-    ErrorType.ACTIVITY_TIMED_OUT: "A model or tool call timed out in every attempt.",
+    ErrorType.TOOL_FAILED: "The model called a tool with invalid arguments, or called an unknown tool, too many times "
+    "in a row.",
+    ErrorType.ACTIVITY_TIMED_OUT: "A request to the model timed out in every attempt.",
 }

@@ -6,7 +6,7 @@ from typing import Any
 from durafleet.api.contract import ErrorType
 from durafleet.api.lifecycle import TERMINAL, diagram, table
 from durafleet.api.model import API_VERSION
-from durafleet.api.reasons import ERRORS, REASONS
+from durafleet.api.reasons import ERRORS, REASONS, RUN_EVENTS
 from durafleet.api.schema import Schema
 from durafleet.api.status import Reason
 
@@ -42,6 +42,7 @@ def page(kind: str, *, short_name: str, schema: Schema) -> str:
     ]
     if kind == "AgentRun":
         parts += ["## Failure types", "Values of `status.failure.type` in runs of declared agents.", _errors()]
+        parts += ["## Events", "The operator posts these Events on an AgentRun:", _events()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -148,6 +149,12 @@ def _states() -> list[str]:
 def _errors() -> str:
     lines = ["| Type | Meaning |", "|---|---|"]
     lines += [f"| `{error}` | {ERRORS[error]} |" for error in ErrorType]
+    return "\n".join(lines)
+
+
+def _events() -> str:
+    lines = ["| Reason | When |", "|---|---|"]
+    lines += [f"| {reason} | {when} |" for reason, when in RUN_EVENTS.items()]
     return "\n".join(lines)
 
 

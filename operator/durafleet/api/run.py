@@ -145,7 +145,8 @@ class AgentRunSpec(Model):
     input: Any = Field(
         default=None,
         description="Input of the run: a prompt, or any JSON value, of at most 64 KiB. With workflowType, it is the "
-        "workflow's single argument.",
+        "workflow's single argument. An agent requires an input, here or in inputFrom. The chart's admission policy "
+        "(enabled by default) rejects changes of the input.",
         json_schema_extra=ANY_JSON,
     )
     input_from: InputFrom | None = Field(
@@ -220,9 +221,16 @@ class WorkflowRef(Model):
     """The workflow execution of a run."""
 
     id: str = Field(max_length=1000, description="Workflow id.")
-    run_id: str | None = Field(default=None, max_length=63, description="Run id of the latest execution in the chain.")
+    run_id: str | None = Field(
+        default=None,
+        max_length=63,
+        description="Temporal's run id of the latest execution of this workflow. A retry, a "
+        "reset or continue-as-new adds an execution.",
+    )
     first_run_id: str | None = Field(
-        default=None, max_length=63, description="Run id of the first execution in the chain."
+        default=None,
+        max_length=63,
+        description="Temporal's run id of the first execution of this workflow since it was last started.",
     )
     namespace: str = Field(max_length=255, description="Temporal namespace.")
     connection: str | None = Field(
@@ -304,7 +312,7 @@ class AgentRunStatus(Status):
         default=None,
         ge=1,
         description="Position in the queue for the AgentWorker's maxConcurrentRuns; 1 is next. The operator updates it "
-        "when the position has halved, so the actual position can be lower.",
+        "when the position has halved or grown, so the actual position can be lower.",
     )
     workflow: WorkflowRef | None = Field(default=None, description="Workflow execution of the run.")
     start_time: str | None = Field(

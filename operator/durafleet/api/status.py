@@ -64,9 +64,7 @@ class Reason(StrEnum):
 class Condition(Model):
     """A condition, in the form of metav1.Condition."""
 
-    type: str = Field(
-        min_length=1, max_length=63, description="Type of the condition: Succeeded, Ready, Reconciling or Stalled."
-    )
+    type: str = Field(min_length=1, max_length=63, description="Type of the condition, such as Ready.")
     status: Literal["True", "False", "Unknown"] = Field(description="Status of the condition.")
     observed_generation: int = Field(ge=0, description="Generation of the spec that the condition is based on.")
     last_transition_time: str = Field(

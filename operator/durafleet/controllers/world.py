@@ -53,11 +53,11 @@ def verdict_of(error: DurafleetError, target: Target) -> Verdict:
     if isinstance(error, Denied):
         return Verdict(
             Reason.ACCESS_DENIED,
-            f"{place} denied access: {str(error).rstrip('.')}. Grant the operator access to namespace "
-            f"{target.namespace!r}.",
+            f"{place} denied the request: {str(error).rstrip('.')}. Durafleet cannot send credentials to Temporal yet; "
+            "use a Temporal server that allows access without them.",
         )
     return Verdict(
         Reason.TEMPORAL_UNAVAILABLE,
-        f"{place} cannot be used now: {str(error).rstrip('.')}. The operator retries; if this lasts, check the address "
+        f"{place} cannot be used: {str(error).rstrip('.')}. The operator retries; if this lasts, check the address "
         "and the network.",
     )

@@ -39,7 +39,7 @@ class Link:
     Attributes:
         attributes: those of our search attributes that the namespace has; None until `prepare`.
         pausable: whether the server can pause workflows here.
-        advice: how to register the missing search attributes; None if none is missing.
+        advice: that search attributes are missing, and how to register them; None if none is missing.
         callbacks: the address for completion callbacks; None if they are not configured.
         callback_refusal: that the server does not allow callbacks, and the fix; None unless it refused one.
     """
@@ -99,12 +99,11 @@ class Link:
             raise
         except (Denied, Refused) as error:
             self.attributes = frozenset()
-            self.advice = f"{registration_command(self.target)} ({error})"
-            logger.warning(
-                "progress is not indexed in namespace %s; register the search attributes: %s",
-                self.target.namespace,
-                self.advice,
+            self.advice = (
+                f"The operator cannot register the search attributes ({str(error).rstrip('.')}), so progress is not "
+                f"indexed. Register them with: {registration_command(self.target)}"
             )
+            logger.warning("Temporal namespace %s: %s", self.target.namespace, self.advice)
             return
         self.attributes, self.advice = frozenset(ATTRIBUTES), None
 

@@ -109,8 +109,8 @@ def _started(request: StartRequest, answer: StartWorkflowExecutionResponse) -> E
 
 
 def _start_request(link: Link, request: StartRequest) -> StartWorkflowExecutionRequest:
-    # The workflow sets AgentRunUpdated and AgentRunPhase. If the start set them, the sweeps of the next seconds would
-    # return every new run, without any news.
+    # AgentRunUpdated and AgentRunPhase are left to the workflow. If the start set them, the sweeps of the next seconds
+    # would return every new run, without any news.
     values = {SearchAttribute.FLEET: request.fleet, SearchAttribute.RUN_UID: request.uid}
     indexed = {str(k): encode(v, kind="Keyword") for k, v in values.items() if k in (link.attributes or ())}
     timeout = Duration()

@@ -49,7 +49,8 @@ async def retry(link: Link, action: RetryWorkflow) -> Execution | None:
     if latest is None or not await _reset(link, action):
         if action.start is None:
             raise Refused(
-                "its history cannot be reset, and it cannot be started again without its AgentWorker and its input"
+                "the workflow's history does not allow a reset, and the operator cannot start the workflow again "
+                "without its AgentWorker and a valid input; create what is missing"
             )
         await start(link, action.start)
     return await describe(link, action.workflow_id)

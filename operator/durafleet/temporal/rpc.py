@@ -72,7 +72,7 @@ def translate(error: RPCError) -> DurafleetError:
             return NamespaceNotFound(words)
         return NotFound(words)
     if error.status in {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED}:
-        return Denied(f"Temporal rejects the operator's credentials: {words}")
+        return Denied(f"{error.status.name}: {words}")
     if error.status is RPCStatusCode.ALREADY_EXISTS:
         return AlreadyExists(words)
     if error.status in {RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.FAILED_PRECONDITION}:

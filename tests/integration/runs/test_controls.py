@@ -212,7 +212,10 @@ async def test_a_workflow_paused_in_temporal_is_suspended_with_the_command_to_un
     fleet.temporal("workflow", "pause", "-w", workflow, "--reason", "test")
     run = await fleet.until_state("frozen", "Suspended")
     assert condition(run, "Ready")["status"] == "Unknown"
-    assert f"temporal workflow unpause -w {workflow}" in condition(run, "Ready")["message"]
+    assert (
+        f"temporal workflow unpause --workflow-id {workflow} --namespace {fleet.client.namespace}"
+        in condition(run, "Ready")["message"]
+    )
     fleet.temporal("workflow", "unpause", "-w", workflow)
     await fleet.until_state("frozen", "Running")
     await fleet.workflow(created).signal("finish", "done")

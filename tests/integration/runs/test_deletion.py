@@ -76,7 +76,8 @@ async def test_during_a_temporal_outage_a_deleted_run_is_removed_at_its_deadline
             await fleet.until_gone("agentrun", "stranded")
     events = json.loads(fleet.kubectl("get", "events", "-o", "json"))["items"]
     [abandoned] = [event for event in events if event["reason"] == "WorkflowAbandoned"]
-    assert f"temporal workflow describe --workflow-id {fleet.workflow(created).id}" in abandoned["message"]
+    command = f"temporal workflow describe --workflow-id {fleet.workflow(created).id} --namespace default"
+    assert command in abandoned["message"]
 
 
 async def test_during_a_temporal_outage_a_run_that_never_started_is_deleted_at_once(

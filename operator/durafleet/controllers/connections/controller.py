@@ -79,7 +79,5 @@ class ConnectionController:
         version = f" {link.server_version}" if link.server_version else ""
         message = f"Temporal{version} at {target.address} serves namespace {target.namespace!r}."
         if link.advice is not None:
-            message += (
-                f" Progress is not indexed, because the search attributes are missing. Register them: {link.advice}"
-            )
+            message += f" {link.advice}"
         return Check(Verdict(Reason.REACHABLE, message), link.server_version)

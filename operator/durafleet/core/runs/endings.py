@@ -69,8 +69,8 @@ def _closing_message(execution: Execution, *, by_spec: bool) -> str:
             return f"The workflow completed{took}."
         case ExecutionStatus.TIMED_OUT:
             return (
-                f"The workflow timed out{took}. Change spec.retry.token to retry it with the same timeout, or raise "
-                "the AgentWorker's spec.timeouts.workflow for later runs."
+                f"The workflow timed out{took}. Change spec.retry.token to retry it with the same timeout, or create "
+                "a run with a longer spec.timeouts.workflow."
             )
         case ExecutionStatus.CANCELED:
             return f"The workflow was cancelled{took}{' by spec.stop' if by_spec else ' from outside this AgentRun'}."

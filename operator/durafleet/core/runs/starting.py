@@ -70,7 +70,7 @@ def agent_missing(run: Run, worker: Worker) -> Verdict | None:
     return Verdict(
         Reason.AGENT_NOT_FOUND,
         f"AgentWorker {worker.name!r} declares no agent {run.spec.agent!r} (declared: {known}); "
-        "add it to the worker's spec.agents, or create a run with another spec.agent.",
+        "add it to the AgentWorker's spec.agents, or create a run with another spec.agent.",
     )
 
 

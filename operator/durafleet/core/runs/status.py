@@ -95,7 +95,7 @@ def open_status(
     now: datetime,
 ) -> RunPlan:
     """Return the plan for an open execution; `trouble` is why no worker polls, or why it cannot be paused."""
-    summary = _open_summary(run, execution, trouble)
+    summary = _open_summary(run, execution, target, trouble)
     state = (summary.state or summary.verdict).reason
     fields: dict[str, Any] = {
         "workflow": workflow_ref(run, execution, target, worker),
@@ -115,8 +115,8 @@ def _start_time(run: Run, execution: Execution) -> str | None:
     return format_time(execution.began) if execution.began else run.status.start_time
 
 
-def _open_summary(run: Run, execution: Execution, trouble: Verdict | None) -> Summary:
-    state, by_spec = _open_state(run, execution)
+def _open_summary(run: Run, execution: Execution, target: Target, trouble: Verdict | None) -> Summary:
+    state, by_spec = _open_state(run, execution, target)
     verdict = _obstacle(execution) or (None if state.reason == Reason.SUSPENDED else trouble)
     fine = verdict is None and (by_spec or (run.spec.ready_when is ReadyWhen.STARTED and state.reason in _WORKING))
     return Summary(
@@ -128,7 +128,7 @@ def _open_summary(run: Run, execution: Execution, trouble: Verdict | None) -> Su
     )
 
 
-def _open_state(run: Run, execution: Execution) -> tuple[Verdict, bool]:
+def _open_state(run: Run, execution: Execution, target: Target) -> tuple[Verdict, bool]:
     """Return the state of an open execution, and whether it is paused because the spec requires it."""
     if execution.status is ExecutionStatus.PAUSED:
         if run.spec.suspend:
@@ -137,7 +137,7 @@ def _open_state(run: Run, execution: Execution) -> tuple[Verdict, bool]:
         by = f"{who} ({why})" if why else who
         message = (
             f"The workflow was paused outside this AgentRun by {by}. Continue it with: "
-            f"temporal workflow unpause -w {execution.workflow_id}"
+            f"temporal workflow unpause --workflow-id {execution.workflow_id} --namespace {target.namespace}"
         )
         return Verdict(Reason.SUSPENDED, message), False
     if execution.phase is RunPhase.AWAITING_APPROVAL:
@@ -151,7 +151,7 @@ def _obstacle(execution: Execution) -> Verdict | None:
         return Verdict(
             Reason.WORKFLOW_TASK_FAILING,
             f"Temporal reports that workflow tasks keep failing: {execution.problem.rstrip('.')}. "
-            "Fix the worker (see its logs); the run then continues from where it is.",
+            "Find the cause in the logs of the worker pods and fix it; the run then continues from where it is.",
         )
     if execution.cancel_requested:
         return Verdict(Reason.CANCELLING, "Cancellation was requested; waiting for the workflow to end.")

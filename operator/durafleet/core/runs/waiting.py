@@ -1,4 +1,4 @@
-"""Why no worker polls for an open run, which its workflow cannot report; and when to check this again."""
+"""Why no worker polls for an open run, and which changes of an AgentWorker can change that answer."""
 
 from durafleet.api.status import ConditionType, Reason
 from durafleet.core.conditions import Verdict

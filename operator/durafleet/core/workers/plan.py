@@ -146,7 +146,7 @@ def _plan_applied(worker: Worker, world: WorkerWorld, *, now: datetime) -> Worke
         verdict = Verdict(
             Reason.WAITING_FOR_POLLERS,
             f"The pods run, but Temporal does not report any of them as polling task queue {task_queue_of(worker)!r} "
-            "yet. If this lasts, check the worker's logs and its TEMPORAL_* variables.",
+            "yet. If this lasts, check the logs of the worker pods and their TEMPORAL_* variables.",
         )
         return Plan(status=_status(worker, world, verdict, now=now), requeue=CHECK_INTERVAL)
     verdict = Verdict(Reason.AVAILABLE, f"The fleet polls task queue {task_queue_of(worker)!r}.")
@@ -213,6 +213,6 @@ def _announce(worker: Worker, verdict: Verdict, *, kind: str) -> tuple[Announcem
 def _foreign(worker: Worker) -> Verdict:
     return Verdict(
         Reason.FOREIGN_OBJECT,
-        f"Deployment {fleet_of(worker)} exists and is not controlled by this AgentWorker; delete or rename it, or "
-        "create the AgentWorker under another name.",
+        f"Deployment {fleet_of(worker)} exists and is not controlled by this AgentWorker; delete that Deployment, "
+        "or create the AgentWorker under another name.",
     )

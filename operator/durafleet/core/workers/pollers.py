@@ -67,7 +67,11 @@ def pod_problem(pods: Sequence[Pod], *, image: str) -> Verdict | None:
                 "pull secret.",
             )
         if reason in _CONFIG:
-            return Verdict(Reason.POD_REJECTED, f"Pod {pod.name} cannot start ({reason}: {message}); correct the spec.")
+            return Verdict(
+                Reason.POD_REJECTED,
+                f"Pod {pod.name} cannot start ({reason}: {message}); correct spec.env, spec.envFrom or spec.image, or "
+                "create the missing object.",
+            )
         if reason == "CrashLoopBackOff" or (pod.restarts >= 2 and not pod.ready):
             cause = (pod.last_words or message).rstrip(".")
             return Verdict(

@@ -42,10 +42,11 @@ def release_late(case: Case) -> RunPlan | None:
     """If the workflow has not ended after 120 s: post Warning Event `WorkflowAbandoned`, and remove the finalizer."""
     if _waited(case) < DEADLINE:
         return None
-    workflow = workflow_id(case.run)
+    workflow, target = workflow_id(case.run), case.world.target
+    place = "" if isinstance(target, Verdict) else f" --namespace {target.namespace}"
     message = (
         f"Workflow {workflow} did not end within {DEADLINE:.0f} s of the deletion; it may still be running. "
-        f"Check it with: temporal workflow describe --workflow-id {workflow}"
+        f"Check it with: temporal workflow describe --workflow-id {workflow}{place}"
     )
     return Plan(actions=(RemoveFinalizer(),), announcements=(Announcement("Warning", "WorkflowAbandoned", message),))
 
@@ -59,7 +60,7 @@ def wait_for_temporal(case: Case) -> RunPlan | None:
         why = "Temporal does not answer"
     else:
         return None
-    message = f"{why}; the AgentRun is released anyway {DEADLINE:.0f} s after its deletion."
+    message = f"{why}; the operator removes its finalizer {DEADLINE:.0f} s after the deletion in any case."
     return _wait(case, message, bound=DEADLINE)
 
 
