@@ -64,6 +64,10 @@ def _all() -> Iterator[Transition]:
         yield Transition(state, Reason.START_REJECTED, "the workflow id belongs to another workflow")
         for target, when in _CLOSED.items():
             yield Transition(state, target, when)
+    yield Transition(Reason.SUSPENDED, Reason.RUNNING, "the workflow has started, or is unpaused")
+    for target, when in _CLOSED.items():
+        stopped = ", or spec.stop is set before the start" if target is Reason.CANCELLED else ""
+        yield Transition(Reason.SUSPENDED, target, f"{when}{stopped}")
     yield Transition(Reason.RUNNING, Reason.AWAITING_APPROVAL, "the workflow reports that it waits for a person")
     yield Transition(Reason.AWAITING_APPROVAL, Reason.RUNNING, "the workflow continues")
     for ended in sorted(RETRYABLE):

@@ -58,7 +58,8 @@ REASONS: dict[Reason, Meaning] = {
     ),
     Reason.CANCELLED: Meaning(
         (RUN,),
-        "The workflow was cancelled by `spec.stop` (then the run is Ready), or from outside this AgentRun.",
+        "The workflow was cancelled by `spec.stop` or not started because of it (then the run is Ready), or it was "
+        "cancelled from outside this AgentRun.",
         f"To continue, remove `spec.stop` and {_AGAIN}.",
     ),
     Reason.TERMINATED: Meaning(
@@ -81,8 +82,9 @@ REASONS: dict[Reason, Meaning] = {
     ),
     Reason.WORKER_NOT_FOUND: Meaning(
         (RUN,),
-        "The AgentWorker in `spec.workerRef.name` does not exist in this namespace. `Stalled` after 60 s.",
-        "Create the AgentWorker. The run then starts by itself.",
+        "The AgentWorker in `spec.workerRef.name` does not exist in this namespace. `Stalled` after 60 s if the "
+        "workflow is not started yet.",
+        "Create the AgentWorker. The run then starts or continues by itself.",
     ),
     Reason.AGENT_NOT_FOUND: Meaning(
         (RUN,),
@@ -91,8 +93,9 @@ REASONS: dict[Reason, Meaning] = {
     ),
     Reason.INPUT_NOT_FOUND: Meaning(
         (RUN,),
-        "The ConfigMap or Secret in `spec.inputFrom`, or its key, does not exist. `Stalled` after 60 s.",
-        "Create it. The run then starts by itself.",
+        "The ConfigMap or Secret in `spec.inputFrom`, or its key, does not exist, or the operator may not read it. "
+        "`Stalled` after 60 s.",
+        "Create it, or set `inputFromSecrets.enabled` in the chart for a Secret. The run then starts by itself.",
     ),
     Reason.SUSPEND_UNSUPPORTED: Meaning(
         (RUN,),

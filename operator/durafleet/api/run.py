@@ -79,8 +79,9 @@ class RunTimeouts(Model):
 
     workflow: Duration | None = Field(
         default=None,
-        description="Workflow execution timeout: the maximum duration of the run. When it is exceeded, Temporal closes "
-        "the workflow, and the run is TimedOut. Must be longer than activity. Defaults to the AgentWorker's timeout.",
+        description="Workflow execution timeout: the maximum duration of one attempt of the run. When it is exceeded, "
+        "Temporal closes the workflow, and the run is TimedOut. Must be longer than activity. Defaults to the "
+        "AgentWorker's timeout.",
     )
     activity: Duration | None = Field(
         default=None,

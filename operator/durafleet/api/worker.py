@@ -28,8 +28,8 @@ class Timeouts(Model):
 
     workflow: Duration = Field(
         default="1h",
-        description="Workflow execution timeout: the maximum duration of a run. When it is exceeded, Temporal closes "
-        "the workflow, and the run is TimedOut. Must be longer than activity. Defaults to 1h.",
+        description="Workflow execution timeout: the maximum duration of one attempt of a run. When it is exceeded, "
+        "Temporal closes the workflow, and the run is TimedOut. Must be longer than activity. Defaults to 1h.",
     )
     activity: Duration = Field(
         default="5m",

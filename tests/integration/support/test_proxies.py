@@ -145,7 +145,7 @@ async def test_the_proxy_can_reset_a_connection_before_or_after_the_api_server_h
     assert ("one" in {each["metadata"]["name"] for each in await kube.list(CONFIG_MAPS, namespace)}) is exists
 
 
-async def test_a_rule_with_an_occurrence_applies_to_that_call_only(kube: KubeApi, namespace: str, script: Script):
+async def test_a_rule_for_the_second_call_applies_to_that_call_only(kube: KubeApi, namespace: str, script: Script):
     rule = script.at(CREATE, Moment.BEFORE, respond_with(Reply(500)), occurrence=2)
     script.at(CREATE, Moment.BEFORE, delay(0), times=None)
     for name in ("one", "two", "three"):

@@ -94,7 +94,7 @@ def version(run: dict[str, Any]) -> str:
     return str(run["metadata"]["resourceVersion"])
 
 
-async def test_after_a_restart_only_runs_without_an_unchanged_open_execution_in_the_lists_are_described(
+async def test_a_restart_describes_no_run_that_the_census_shows_open_and_unchanged(
     fleet: Fleet, proxy: TemporalProxy, folders: Iterator[Path]
 ):
     unchanged = [f"quiet-{number}" for number in range(5)]

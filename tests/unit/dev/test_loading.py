@@ -147,7 +147,7 @@ def test_on_the_users_own_cluster_the_error_names_tools_that_load_images(monkeyp
         (("--image", IMAGE, "--name", "other"), "cluster 'other' runs no pods; start it with: make up NAME=other"),
     ],
 )
-def test_the_command_fails_with_one_line(arguments: tuple[str, ...], words: str):
+def test_a_failed_make_load_prints_a_one_line_error(arguments: tuple[str, ...], words: str):
     command = [sys.executable, "-m", "dev.cluster", "load", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -103,7 +103,7 @@ async def test_a_model_that_keeps_calling_an_unknown_tool_fails_the_run(run: Run
     assert "imaginary" in error.message
 
 
-async def test_a_model_that_never_answers_is_stopped_at_the_turn_limit(
+async def test_a_model_that_only_calls_tools_is_stopped_at_the_turn_limit(
     run: Runner, model: ModelServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(workflow, "TURN_LIMIT", 3)

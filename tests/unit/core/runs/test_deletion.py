@@ -37,11 +37,11 @@ def test_a_workflow_still_open_a_minute_after_its_cancellation_is_terminated():
     assert kinds(a_deleted(), asked, after=60) == [TerminateWorkflow]
 
 
-def test_the_policy_terminate_terminates_the_workflow_at_once():
+def test_deletion_policy_terminate_terminates_the_workflow_at_once():
     assert kinds(a_deleted(deletionPolicy="Terminate"), a_world()) == [TerminateWorkflow]
 
 
-def test_the_policy_abandon_releases_the_run_and_leaves_the_workflow_alone():
+def test_deletion_policy_abandon_releases_the_run_and_leaves_the_workflow_alone():
     assert kinds(a_deleted(deletionPolicy="Abandon"), a_world()) == [RemoveFinalizer]
 
 

@@ -55,7 +55,7 @@ def wait_for_connection(case: Case) -> RunPlan | None:
 
 
 def report_outage(case: Case) -> RunPlan | None:
-    """If Temporal refused the last call or does not answer: report it, and retry; a refused start ends the run."""
+    """If Temporal refused the last call or does not answer: report it, and retry; an invalid start ends the run."""
     trouble = case.world.trouble
     if trouble is None:
         return None

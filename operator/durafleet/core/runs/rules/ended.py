@@ -66,7 +66,7 @@ def release(case: Case) -> RunPlan | None:
 
 
 def expire(case: Case) -> RunPlan | None:
-    """If `spec.ttlSecondsAfterFinished` is over: delete the AgentRun; compact it instead if a GitOps tool tracks it."""
+    """If `spec.ttlSecondsAfterFinished` has passed: delete the AgentRun, or compact it if a GitOps tool tracks it."""
     plan = plan_expiry(case.run, now=case.now)
     return plan if plan is not None and (plan.actions or plan.status is not None) else None
 
