@@ -320,7 +320,7 @@ async def test_a_run_waits_for_the_config_map_and_the_key_of_its_input(fleet: Fl
     assert "ConfigMap 'prompts'" in condition(run, "Ready")["message"]
     fleet.kubectl("create", "configmap", "prompts", "--from-literal=hallo=tippfehler")
     await fleet.until(
-        "agentrun", "from-map", lambda it: "it has: hallo" in condition(it, "Ready")["message"], what="lists the keys"
+        "agentrun", "from-map", lambda it: "(keys: hallo)" in condition(it, "Ready")["message"], what="lists the keys"
     )
     fleet.kubectl("patch", "configmap", "prompts", "-p", '{"data": {"hello": "Grüß Gott"}}')
     run = await fleet.until_state("from-map", "Completed")
