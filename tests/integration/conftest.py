@@ -1,5 +1,8 @@
 """Fixtures of the tests on real servers."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.support.cluster import control_plane, namespace
@@ -7,6 +10,19 @@ from tests.support.servers import servers
 from tests.support.temporal import temporal_server
 
 __all__ = ["control_plane", "namespace", "pytest_terminal_summary", "servers", "temporal_server"]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Iterator[Path]:
+    """Folders for the logs of several operators."""
+
+    def each() -> Iterator[Path]:
+        for number in range(100):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            yield folder
+
+    return each()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

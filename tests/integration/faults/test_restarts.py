@@ -22,19 +22,6 @@ async def fleet(control_plane: ControlPlane, temporal_server: str, namespace: st
     return created
 
 
-@pytest.fixture
-def folders(tmp_path: Path) -> Iterator[Path]:
-    """Folders for the logs of several operators."""
-
-    def each() -> Iterator[Path]:
-        for number in range(100):
-            folder = tmp_path / str(number)
-            folder.mkdir()
-            yield folder
-
-    return each()
-
-
 async def test_a_run_has_one_execution_after_the_operator_is_killed_right_after_starting_it(
     fleet: Fleet, folders: Iterator[Path]
 ):

@@ -57,19 +57,6 @@ async def fleet(control_plane: ControlPlane, temporal_server: str, namespace: st
     return created
 
 
-@pytest.fixture
-def folders(tmp_path: Path) -> Iterator[Path]:
-    """Folders for the logs of several operators."""
-
-    def each() -> Iterator[Path]:
-        for number in range(100):
-            folder = tmp_path / str(number)
-            folder.mkdir()
-            yield folder
-
-    return each()
-
-
 def get(operator: OperatorProcess, path: str) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{operator.port}{path}", timeout=5) as response:
         return str(response.read().decode())
